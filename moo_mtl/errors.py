@@ -1,0 +1,40 @@
+"""Every exception of the package: what was found, what is expected, what to do."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class MooMtlError(Exception):
+    """Base of all errors raised on purpose; the command line prints its message alone and exits with code 2."""
+
+
+class InputError(MooMtlError, ValueError):
+    """An argument, a key or a file's content is not of the expected kind."""
+
+
+class NonFiniteError(MooMtlError, ArithmeticError):
+    """A loss or a gradient is NaN or infinite; the message names the task and the step."""
+
+
+class SolverError(MooMtlError, RuntimeError):
+    """A convex program has no answer, or the library asked to solve it gave none."""
+
+
+class DataError(MooMtlError):
+    """A data set is absent, or is not what its checksum promises."""
+
+
+class RunError(MooMtlError):
+    """A run's folder cannot be created, read or trusted."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
+    """The error for a name that is not in a list, with the nearest match.
+
+    >>> str(unknown("rule", "mgad", ["mgda", "equal"]))
+    "unknown rule 'mgad'; did you mean 'mgda'? Known: equal, mgda"
+    """
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return InputError(f"unknown {kind} {name!r}; {hint}Known: {', '.join(names)}")

@@ -1,0 +1,75 @@
+"""What a rule may look at in one step, and what it must declare to see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Flag, auto
+
+import torch
+from torch import Tensor
+
+
+class Needs(Flag):
+    """What a rule looks at. A driver computes, and the user pays for, only what is declared."""
+
+    LOSSES = auto()  # the K loss values
+    GRAMIAN = auto()  # G = J J^T of the K gradients
+    PRODUCTS = auto()  # w -> G w, instead of G
+    CROSS = auto()  # J_a J_b^T of two independent batches
+    ROWS = auto()  # the K gradients themselves: K x D numbers
+    NOISE = auto()  # uniform numbers, drawn by the driver
+    PREFERENCE = auto()  # a trade-off asked for by the user
+    POPULATION = auto()  # the batch axis -2 is a population whose members see each other
+    AFTER = auto()  # the losses again, after the step
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """One step as a rule sees it; every tensor carries the same leading batch dimensions ``...``.
+
+    Attributes:
+        losses: ``[..., K]``.
+        gramian: inner products of the tasks' gradients, ``[..., K, K]``, float64.
+        product: ``w [..., K] -> G w [..., K]``, in place of ``gramian``.
+        cross: inner products between the gradients of two independent batches, ``[..., K, K]``; not symmetric.
+        rows: the gradients, ``[..., K, D]``.
+        noise: uniform numbers in [0, 1), ``[..., S]``; the driver owns randomness, so that rules stay pure.
+        preference: ``[..., K]``.
+        present: ``[..., K]`` bool. An absent task has weight 0, is left out of the solve and leaves its state as it was.
+        step: number of this step, counted from 1.
+        epoch: number of this epoch, counted from 1.
+    """
+
+    losses: Tensor
+    gramian: Tensor | None = None
+    product: Callable[[Tensor], Tensor] | None = None
+    cross: Tensor | None = None
+    rows: Tensor | None = None
+    noise: Tensor | None = None
+    preference: Tensor | None = None
+    present: Tensor | None = None
+    step: int = 1
+    epoch: int = 1
+
+    @property
+    def n_tasks(self) -> int:
+        return self.losses.shape[-1]
+
+    @property
+    def batch(self) -> torch.Size:
+        """The leading dimensions ``...``."""
+        return self.losses.shape[:-1]
+
+    @property
+    def mask(self) -> Tensor:
+        """``present``, or all true where no task can be absent; ``[..., K]`` bool."""
+        if self.present is None:
+            return torch.ones_like(self.losses, dtype=torch.bool)
+        return self.present.expand(self.losses.shape)
+
+    @property
+    def norms(self) -> Tensor:
+        """Lengths of the gradients, ``[..., K]``, read off the Gramian's diagonal."""
+        assert self.gramian is not None, "norms are read off the Gramian: declare Needs.GRAMIAN"
+        return self.gramian.diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt()

@@ -1,0 +1,64 @@
+"""The contract between a rule and whoever drives it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from torch import Tensor
+
+from moo_mtl.observation import Needs, Observation
+
+State = TypeVar("State")
+NOTHING: Any = ()  # the state of what remembers nothing
+
+
+class Weighing(NamedTuple):
+    r"""What a rule says about one step.
+
+    Attributes:
+        weights: factors on the raw gradients, ``[..., K]``; the step is :math:`d = J^\top w`, then :math:`\theta \leftarrow \theta - \eta d`.
+        heads: factors on the gradient of each task's own parameters, ``[..., K]``; ``None`` means ``weights``.
+        direction: the step itself, ``[..., D]``, from rules whose step is not :math:`J^\top w` (they look at rows).
+        gap: duality gap of the solver, ``[...]``, where one ran.
+        converged: whether the solver reached its tolerance, ``[...]`` bool, where one ran.
+    """
+
+    weights: Tensor
+    heads: Tensor | None = None
+    direction: Tensor | None = None
+    gap: Tensor | None = None
+    converged: Tensor | None = None
+
+
+class Rule(Protocol[State]):
+    """A pure map from observations to weights. Only ``weigh`` must be written; the rest has defaults.
+
+    A state is a (nested) tuple of tensors, each with the observation's batch dimensions in front, so that a driver can
+    save it, move it and leave it unchanged for a batch member whose step was refused. Rules never keep state themselves.
+
+    >>> from moo_mtl import Needs, Weighing, Rule, solvers
+    >>> class MinNorm(Rule[tuple[()]]):
+    ...     name, needs = "min-norm", Needs.GRAMIAN
+    ...     def weigh(self, obs, state):
+    ...         solution = solvers.min_norm(obs.gramian, present=obs.present)
+    ...         return Weighing(solution.weights, gap=solution.gap), state
+    """
+
+    name: str
+    needs: Needs
+
+    def draws(self, n_tasks: int, n_dim: int) -> int:
+        """Uniform numbers wanted per step and batch member; 0 unless the rule declares ``Needs.NOISE``."""
+        return 0
+
+    def init(self, obs: Observation) -> State:
+        """The state before the first step; uses the shapes, dtype and device of ``obs``, never its values."""
+        return NOTHING  # type: ignore[no-any-return]
+
+    def weigh(self, obs: Observation, state: State) -> tuple[Weighing, State]:
+        """Weights for this step, and the state for the next."""
+        ...
+
+    def observe(self, after: Tensor, state: State) -> State:
+        """Take note of the losses after the step, ``[..., K]``; called only for rules that declare ``Needs.AFTER``."""
+        return state
