@@ -1,0 +1,33 @@
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+
+.PHONY: demo test check fresh venv
+
+demo: venv            ## the toy front and MultiDigits, with their table and figures
+	$(BIN)/moo-mtl run experiments/toy-demo.toml experiments/multi-digits.toml
+
+test: venv            ## the default test suite, on two cores with one thread each
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -q
+
+check: venv           ## style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fresh:                ## an environment built anew
+	rm -rf $(VENV)
+	$(MAKE) venv
+
+venv: $(VENV)/requirements.lock
+
+# The copy is written last and only when all went well; it is compared by content, because a clone gives every file the same age.
+ifneq ($(shell cmp -s requirements.lock $(VENV)/requirements.lock && echo same),same)
+.PHONY: $(VENV)/requirements.lock
+endif
+$(VENV)/requirements.lock:
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	cp requirements.lock $@
