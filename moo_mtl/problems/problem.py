@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
+
+Ends = Tensor | Sequence[float] | float
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,11 +21,13 @@ class Problem:
         name: as in ``problems.get``.
         n_tasks: K.
         n_dim: D.
-        evaluate: ``[..., D] -> [..., K]``, differentiable; members of the batch do not see each other.
+        evaluate: ``[..., D] -> [..., K]``, differentiable, in the dtype and on the device of its argument; members of
+            the batch do not see each other.
         bounds: lower and upper end of each variable, ``[D]`` each, or ``None``.
         exact_front: ``n -> [n, K]`` points of the exact front, where known.
         exact_set: ``n -> [n, D]`` points of the Pareto set, mapped by ``evaluate`` onto ``exact_front(n)``, where known.
         exact_jacobian: ``[..., D] -> [..., K, D]`` in closed form, where written; otherwise automatic differentiation.
+        exact_differentiate: losses and Jacobian in one closed form, where the two share work.
         ref_point: reference point for the hypervolume, ``[K]``.
         ideal: component-wise best of the front, ``[K]``.
         nadir: component-wise worst of the front, ``[K]``.
@@ -46,23 +50,38 @@ class Problem:
     lower_bound: Tensor | None = None
     starts: Tensor | None = None
     cite: str = ""
+    exact_differentiate: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
 
     def jacobian(self, x: Tensor) -> Tensor:
-        """Gradients of the K functions, ``[..., D] -> [..., K, D]``."""
+        """Gradients of the K functions, ``[..., D] -> [..., K, D]``.
+
+        Raises:
+            InputError: there is no closed form and ``evaluate`` cuts the graph of automatic differentiation.
+        """
         if self.exact_jacobian is not None:
             return self.exact_jacobian(x)
         return self.differentiate(x)[1]
 
     def differentiate(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Losses ``[..., K]`` and Jacobian ``[..., K, D]`` from one evaluation."""
+        """Losses ``[..., K]`` and Jacobian ``[..., K, D]`` from one evaluation.
+
+        Raises:
+            InputError: as in ``jacobian``.
+        """
+        if self.exact_differentiate is not None:
+            return self.exact_differentiate(x)
         if self.exact_jacobian is not None:
             return self.evaluate(x), self.exact_jacobian(x)
         with torch.enable_grad():
             leaf = x.detach().requires_grad_()
             losses = self.evaluate(leaf)
+            if not losses.requires_grad:
+                raise InputError(
+                    f"{self.name}: evaluate returned losses without a gradient; compute them with torch operations on x"
+                )
             totals = losses.reshape(-1, self.n_tasks).sum(dim=0)
             rows = [
-                torch.autograd.grad(totals[k], leaf, retain_graph=True, materialize_grads=True)[0]
+                torch.autograd.grad(totals[k], leaf, retain_graph=k + 1 < self.n_tasks, materialize_grads=True)[0]
                 for k in range(self.n_tasks)
             ]
         return losses.detach(), torch.stack(rows, dim=-2)
@@ -73,9 +92,11 @@ class Problem:
         Raises:
             InputError: no closed form of the front is known.
         """
-        if self.exact_front is None:
-            raise InputError(f"{self.name}: no exact front is known; fronts.reference(problem) traces the best known one")
-        return self.exact_front(n)
+        if self.exact_front is not None:
+            return self.exact_front(n)
+        if self.exact_set is not None:
+            return self.evaluate(self.exact_set(n))
+        raise InputError(f"{self.name}: no exact front is known; fronts.reference(problem) traces the best known one")
 
     def pareto_set(self, n: int) -> Tensor:
         """``n`` points of the Pareto set, ``[n, D]``.
@@ -86,3 +107,83 @@ class Problem:
         if self.exact_set is None:
             raise InputError(f"{self.name}: no exact Pareto set is known; trace the problem from many starts instead")
         return self.exact_set(n)
+
+
+def from_function(
+    f: Callable[[Tensor], Tensor],
+    *,
+    n_tasks: int,
+    n_dim: int,
+    bounds: tuple[Ends, Ends] | None = None,
+    ref_point: Tensor | Sequence[float] | None = None,
+    name: str = "",
+) -> Problem:
+    """A problem from a differentiable torch function ``[..., D] -> [..., K]``.
+
+    >>> square = from_function(lambda x: x**2, n_tasks=2, n_dim=2, bounds=(-1.0, 1.0))
+    >>> square.jacobian(torch.tensor([3.0, 1.0]))
+    tensor([[6., 0.],
+            [0., 2.]])
+
+    Args:
+        f: computes all members of a batch at once.
+        n_tasks: K.
+        n_dim: D.
+        bounds: lower and upper ends, each one number or D of them.
+        ref_point: reference point for the hypervolume, K numbers.
+        name: for messages and figures; by default the function's own.
+
+    Raises:
+        InputError: a size that is not a positive integer, bounds or a reference point of another length, a lower bound
+            that is not below its upper one; when evaluated: a result that is not a tensor ``[..., K]``.
+    """
+    name = name or getattr(f, "__name__", type(f).__name__)
+    for what, size in (("n_tasks", n_tasks), ("n_dim", n_dim)):
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise InputError(f"{name}: {what} must be a positive integer, found {size!r}")
+
+    def evaluate(x: Tensor) -> Tensor:
+        losses = f(x)
+        if not isinstance(losses, Tensor):
+            raise InputError(
+                f"{name}: expected a tensor of losses, found {type(losses).__name__}; use torch.stack(..., dim=-1)"
+            )
+        if losses.shape != (*x.shape[:-1], n_tasks):
+            raise InputError(
+                f"{name}: losses of shape {tuple(losses.shape)} for x of shape {tuple(x.shape)}; expected "
+                f"{(*x.shape[:-1], n_tasks)}: the function must keep leading batch dimensions, so index x as x[..., i]"
+            )
+        return losses
+
+    reference = None if ref_point is None else _vector(ref_point, n_tasks, f"{name}: ref_point")
+    return Problem(
+        name, n_tasks, n_dim, evaluate, bounds=None if bounds is None else box(*bounds, n_dim, name), ref_point=reference
+    )
+
+
+def box(lower: Ends, upper: Ends, n_dim: int, name: str = "problem") -> tuple[Tensor, Tensor]:
+    """Bounds ``([D], [D])`` in float64 from numbers or sequences.
+
+    Raises:
+        InputError: a length other than D, or a lower end that is not below its upper one.
+    """
+    low, high = (_vector(end, n_dim, f"{name}: bounds") for end in (lower, upper))
+    if not bool((low < high).all()):
+        raise InputError(f"{name}: every lower bound must be below its upper one, found {low.tolist()} and {high.tolist()}")
+    return low, high
+
+
+def vector(*numbers: float | Sequence[float]) -> Tensor:
+    """Known numbers of a problem (an ideal point, a bound per loss, rows of starts), float64.
+
+    >>> vector(1, 2.5)
+    tensor([1.0000, 2.5000], dtype=torch.float64)
+    """
+    return torch.tensor(numbers, dtype=torch.float64)
+
+
+def _vector(given: Ends, length: int, what: str) -> Tensor:
+    tensor = torch.as_tensor(given, dtype=torch.float64)
+    if tensor.dim() > 1 or (tensor.dim() == 1 and len(tensor) != length):
+        raise InputError(f"{what} must be one number or {length} of them, found shape {tuple(tensor.shape)}")
+    return tensor.expand(length).clone()
