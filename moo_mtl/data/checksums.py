@@ -1,0 +1,54 @@
+"""What the files of the data sets must contain, and where they come from."""
+
+# Of the unpacked content: a file may lie in the data folder as it is, or as .gz or .xz.
+SHA256 = {
+    "adult/adult.data": "5b00264637dbfec36bdeaab5676b0b309ff9eb788d63554ca0a249491c86603d",
+    "adult/adult.test": "a2a9044bc167a35b2361efbabec64e89d69ce82d9790d2980119aac5fd7e9c05",
+    "compas/compas-scores-two-years-noname.csv": "a5e5c34bfd2d1f065bb12a44c0323421baf74b98b97d585915a0c2e1513ecaba",
+    "fashion_mnist/t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    "fashion_mnist/t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    "fashion_mnist/train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    "fashion_mnist/train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+    "landmine/LandmineData.mat": "2163ab20a80e33a8b65593c48cf283c540599dcb291105e63fa4af2ce24c2bea",
+    "mnist/t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "mnist/t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    "mnist/train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "mnist/train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "mulan_mtr/andro.arff": "08f0e2757b2a7635136ac58ea76c4e801ffeb0a81116b29e6ac169228c8aa132",
+    "mulan_mtr/atp1d.arff": "ed935ba476c4994ba40d6712d590fb389709cceba7cf7dbbb33ef28c84762bb9",
+    "mulan_mtr/atp7d.arff": "77d59efdf4a6329c71c854684de7409d0d61d3bebccd6821ae268c1620c95b2d",
+    "mulan_mtr/edm.arff": "37777374030f592a53cbcf597ae0aa6105238a1c696dd04ccb229be982f6bc5b",
+    "mulan_mtr/enb.arff": "8277d9094ccda6da2cd1c2b79c90ca201fa3695e75aca173ffc43138dcab0071",
+    "mulan_mtr/jura.arff": "78ce7655f49073e3622ef7ba25657b3900a2b279ba3d48cb82e353e56bac3d2a",
+    "mulan_mtr/oes10.arff": "37f9fa429f6f2ece2cdfd08e84649971e61ee0b4e75d66166c082bacf3d36251",
+    "mulan_mtr/oes97.arff": "aee74aa656c709f797f45d817c41996be94c2e924c0f1e7ad315fb7e2f1a9498",
+    "mulan_mtr/osales.arff": "c9c656c7e0131ad1c3f427cea7828f2ed315ec80da6d6f43c05b40b87257efe5",
+    "mulan_mtr/rf1.arff": "994f9e334811e040d2002e46d3ce06504e5d441249bf65448f53d6ea24b33cf0",
+    "mulan_mtr/scpf.arff": "f7d3c7b134c0e5ddff56a7900371cb44328f9b7f550203c4a556929203ea81e9",
+    "mulan_mtr/sf1.arff": "8f78e64aca64f7c0c7ba4d9b2f114feb2a6f72e6116e87d7dab94e7cab426d93",
+    "mulan_mtr/sf2.arff": "2c1ac60f3e612b0e0bc9884ffe98a205ce07ca83f3f89c019220fde350396795",
+    "mulan_mtr/slump.arff": "3a9a9eba416b06c7668153b44073a0e165afbfc9e526d53b174e5f97a707ca6c",
+    "mulan_mtr/wq.arff": "4a0906b4a51bf52c986790ddaf261ba51faa3da9cffe823badabd88d38d252fe",
+    "parkinsons/parkinsons_updrs.data": "52229b3075c2109a2c144f5584d88cc5ea99022a9a9eaa6d978b2e8e7c6bc501",
+    "qm9_15k/qm9_15k_graphs.npz": "273f123be2e9d8743775ab8e1c1b91ec859f525ab0e4c2cf44cbdad52ce97c94",
+    "sarcos_test/sarcos_inv_test.mat": "161a59b5c3b4f4b404584323f181607b2acbe620eb134dc720760dc3f38f5cec",
+    "school/school.mat": "57fb3238fdd03a9aa17276e2ce18d9bbb5d128c3261e794fe6233b58b6909068",
+    "tox21/tox21_ecfp4.npz": "af6aaed93d4b434a63457c14a42a4c96518daf8fa17b55c9ecac6208bc7b6bab",
+}
+
+# What to do when a file is absent or differs.
+ORIGIN = {
+    "adult": "It is the UCI Adult set (CC BY 4.0), https://archive.ics.uci.edu/dataset/2/adult.",
+    "compas": "It is github.com/propublica/compas-analysis compas-scores-two-years.csv without the columns that name people "
+    "(name, first, last, dob, the case numbers).",
+    "fashion_mnist": "It is the original idx file (MIT) of github.com/zalandoresearch/fashion-mnist, data/fashion.",
+    "landmine": "It is LandmineData.mat of Xue et al. (2007), as in github.com/daizhongxiang/Federated_Bayesian_Optimization.",
+    "mnist": "It is the original idx file (CC BY-SA 3.0) of yann.lecun.com/exdb/mnist, as mirrored by torchvision (MNIST/raw).",
+    "mulan_mtr": "It is a multi-target ARFF file of github.com/tsoumakas/mulan, data/multi-target.",
+    "parkinsons": "It is the UCI set Parkinsons Telemonitoring (CC BY 4.0), https://archive.ics.uci.edu/dataset/189.",
+    "qm9_15k": "It is derived with RDKit from the 11 % sample of QM9 in github.com/Shreyas-Bhat/MolPropPred, "
+    "data/qm9_small.csv: Morgan counts of radius 3 in 1,024 bins and the 19 targets of MoleculeNet.",
+    "sarcos_test": "It is sarcos_inv_test.mat of http://gaussianprocess.org/gpml/data (4,449 rows).",
+    "school": "It is data/school.mat of github.com/jiayuzhou/MALSAR (ILEA School data, 139 schools).",
+    "tox21": "It is derived with RDKit from MoleculeNet's tox21.csv: ECFP4 in 2,048 bits, packed, and 12 assays (-1: missing).",
+}

@@ -1,0 +1,115 @@
+"""A multi-task data set as a value: one tensor of inputs, one of targets per task, and a split into three parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from moo_mtl.errors import InputError, unknown
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What one task predicts.
+
+    Attributes:
+        name: of the task.
+        kind: ``"classes"`` (integers, ``n_outputs`` logits), ``"binary"`` (0 or 1, one logit) or ``"regression"``.
+        n_outputs: width of the task's head.
+        scale: standard deviation by which a regression target was divided; metrics are reported in the unit before that.
+    """
+
+    name: str
+    kind: Literal["classes", "binary", "regression"]
+    n_outputs: int = 1
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """N examples, or a batch of them.
+
+    Attributes:
+        inputs: ``[N, ...]``.
+        targets: per task ``[N]``, or ``[N, ...]`` for dense and vector-valued tasks.
+        present: per task ``[N]`` bool, whether the example has a label for it; ``None`` where every label is present.
+    """
+
+    inputs: Tensor
+    targets: Mapping[str, Tensor]
+    present: Mapping[str, Tensor] | None = None
+
+    def __len__(self) -> int:
+        return self.inputs.shape[0]
+
+    def __getitem__(self, index: Tensor | slice) -> Examples:
+        """The examples that an index tensor or a slice names."""
+        return self._map(lambda tensor: tensor[index])
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Examples:
+        """On another device; floating-point inputs and targets in another dtype."""
+        return self._map(lambda tensor: tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None))
+
+    def _map(self, function: Any) -> Examples:
+        targets = {name: function(target) for name, target in self.targets.items()}
+        present = None if self.present is None else {name: function(mask) for name, mask in self.present.items()}
+        return Examples(function(self.inputs), targets, present)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """All examples of a data set and how they are split.
+
+    Attributes:
+        name: as in ``data.get``.
+        examples: every example, of all three parts.
+        splits: indices of the examples of ``"train"``, ``"validation"`` and ``"test"``, ``[N_part]`` each, disjoint.
+        tasks: what is predicted, in order.
+        sources: ``[N, S]`` integers that name what each example was made from (images, subjects); no source occurs in two
+            parts. ``None``: each example is its own source.
+        cite: where the data come from.
+    """
+
+    name: str
+    examples: Examples
+    splits: Mapping[str, Tensor]
+    tasks: tuple[Target, ...]
+    sources: Tensor | None = None
+    cite: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.tasks:
+            raise InputError(f"{self.name}: a data set needs at least one task")
+        names = [task.name for task in self.tasks]
+        if len(set(names)) < len(names) or set(names) != set(self.examples.targets):
+            raise InputError(f"{self.name}: the tasks {names} must name the targets {sorted(self.examples.targets)}, each once")
+        if set(self.splits) != set(SPLITS):
+            raise InputError(f"{self.name}: splits must be {', '.join(SPLITS)}, found {', '.join(self.splits)}")
+
+    def __getitem__(self, part: str) -> Examples:
+        """The examples of one part: ``dataset["train"]``.
+
+        Raises:
+            InputError: no such part.
+        """
+        if part not in self.splits:
+            raise unknown("part of the data", part, self.splits)
+        return self.examples[self.splits[part]]
+
+    @property
+    def train(self) -> Examples:
+        return self["train"]
+
+    @property
+    def validation(self) -> Examples:
+        return self["validation"]
+
+    @property
+    def test(self) -> Examples:
+        return self["test"]

@@ -1,0 +1,70 @@
+"""Splits, and scales learned from the training part alone."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from moo_mtl.data.dataset import SPLITS
+from moo_mtl.errors import InputError
+
+
+def permutation(n: int, seed: int) -> Tensor:
+    """A random order of ``n`` things that depends on the seed alone, not on the global generator."""
+    return torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+
+
+def split(n: int, seed: int, validation: float = 0.1, test: float = 0.2) -> dict[str, Tensor]:
+    """Random disjoint index tensors of ``n`` examples; what validation and test leave is for training.
+
+    Raises:
+        InputError: the fractions leave a part without an example.
+    """
+    return split_groups(torch.arange(n), seed, validation, test)
+
+
+def split_groups(groups: Tensor, seed: int, validation: float = 0.1, test: float = 0.2) -> dict[str, Tensor]:
+    """A split of examples that keeps all examples of one group (a subject, a source) in one part.
+
+    Args:
+        groups: the group of each example, ``[N]`` integers.
+        seed: of the split.
+        validation: fraction of the groups.
+        test: fraction of the groups.
+
+    Raises:
+        InputError: the fractions leave a part without a group.
+    """
+    names, member = torch.unique(groups, return_inverse=True)
+    n = len(names)
+    n_validation, n_test = round(validation * n), round(test * n)
+    if min(n_validation, n_test, n - n_validation - n_test) < 1:
+        raise InputError(
+            f"{n} sources cannot be split into validation={validation:g}, test={test:g} and the rest for training; "
+            "each part needs at least one: choose fractions in (0, 1) that leave some"
+        )
+    order = permutation(n, seed)
+    part = torch.empty(n, dtype=torch.int64)
+    part[order[:n_test]] = SPLITS.index("test")
+    part[order[n_test : n_test + n_validation]] = SPLITS.index("validation")
+    part[order[n_test + n_validation :]] = SPLITS.index("train")
+    return {name: torch.nonzero(part[member] == i).flatten() for i, name in enumerate(SPLITS)}
+
+
+def standardised(values: Tensor, train: Tensor) -> tuple[Tensor, Tensor]:
+    """Columns with the training part's mean 0 and standard deviation 1; constant columns become 0.
+
+    Args:
+        values: ``[N, C]``; NaN marks a missing value, which is left out of the statistics and becomes 0.
+        train: indices of the training part.
+
+    Returns:
+        The standardised columns in float32 and the standard deviations ``[C]`` in float64.
+    """
+    seen = values[train].double()
+    known = ~seen.isnan()
+    count = known.sum(dim=0).clamp(min=1)
+    mean = seen.nan_to_num().sum(dim=0) / count
+    deviation = torch.where(known, seen - mean, 0.0).square().sum(dim=0).div(count).sqrt()
+    scale = torch.where(deviation > 1e-12 * mean.abs(), deviation, 1.0)  # a constant column has rounding for a deviation
+    return ((values.double() - mean) / scale).nan_to_num().float(), scale
