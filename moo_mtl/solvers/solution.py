@@ -11,7 +11,7 @@ class Solution(NamedTuple):
     Attributes:
         weights: ``[..., K]`` float64; an absent task has weight 0.
         value: the program's objective at ``weights``, ``[...]``, in the units the solver's docstring states.
-        gap: duality gap or residual at ``weights``, ``[...]``, absolute, never negative; what it bounds is stated by each solver.
+        gap: duality gap or residual at ``weights``, ``[...]``, absolute, never negative; each solver states what it bounds.
         converged: ``[...]`` bool, whether the gap is within the solver's relative tolerance.
     """
 

@@ -1,0 +1,95 @@
+"""What every solver does first: float64, a unit of length, unit rows, and a mask of the tasks that take part."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from moo_mtl.errors import InputError
+
+TOLERANCE = 1e-12  # relative gap at which a solution from a float64 Gramian counts as converged
+
+
+class NormalForm(NamedTuple):
+    r"""A Gramian written as :math:`G = c\, N C N` with cosines C, lengths N at most 1, and a unit c of squared length.
+
+    Attributes:
+        gramian: ``G / c``, ``[..., K, K]`` float64, entries at most 1; rows and columns of absent tasks are 0.
+        unit: the largest squared length c, ``[...]``; 1 where all gradients are zero.
+        norms: lengths of the rows of ``gramian``, ``[..., K]``, the largest is 1.
+        cosines: ``[..., K, K]``; rows and columns of absent tasks and of zero gradients are 0.
+        present: ``[..., K]`` bool.
+        finite: ``[...]`` bool; a member with a NaN or infinite entry is computed as if its gradients were zero, then blanked.
+        noise: relative rounding error of the entries, from the dtype the Gramian came in.
+    """
+
+    gramian: Tensor
+    unit: Tensor
+    norms: Tensor
+    cosines: Tensor
+    present: Tensor
+    finite: Tensor
+    noise: float
+
+    @property
+    def tolerance(self) -> float:
+        """Relative gap that can be asked of a Gramian with this much rounding noise."""
+        return max(TOLERANCE, 8 * self.gramian.shape[-1] * self.noise)
+
+    @property
+    def mean_square(self) -> Tensor:
+        """trace G / K over the present tasks, ``[...]``: the measure of relative gaps; 1 where all gradients are zero."""
+        squares = self.norms.square().sum(dim=-1) / self.present.sum(dim=-1).clamp(min=1)
+        return torch.where(squares > 0, squares, 1.0) * self.unit
+
+
+def normal_form(gramian: Tensor, present: Tensor | None = None) -> NormalForm:
+    """Check the shapes, and take units and lengths out of a Gramian.
+
+    Args:
+        gramian: ``[..., K, K]``, any floating dtype, any scale.
+        present: ``[..., K]`` bool, or ``None`` for all.
+
+    Raises:
+        InputError: the Gramian is not a square floating-point matrix, or ``present`` is not bool of a fitting shape.
+    """
+    check_gramian(gramian)
+    noise = torch.finfo(gramian.dtype).eps
+    K = gramian.shape[-1]
+    G = gramian.detach().double()
+    if present is None:
+        mask = torch.ones(G.shape[:-1], dtype=torch.bool, device=G.device)
+    else:
+        mask = check_present(present, K)
+        batch = torch.broadcast_shapes(mask.shape[:-1], G.shape[:-2])
+        mask, G = mask.expand(*batch, K), G.expand(*batch, K, K)
+        G = G.masked_fill(~(mask.unsqueeze(-1) & mask.unsqueeze(-2)), 0.0)
+    finite = G.isfinite().all(dim=-1).all(dim=-1)
+    G = G.masked_fill(~finite[..., None, None], 0.0)
+    squares = G.diagonal(dim1=-2, dim2=-1).clamp(min=0)
+    largest = squares.amax(dim=-1)
+    unit = torch.where(largest > 0, largest, 1.0)
+    norms = squares.sqrt()  # cosines come from the raw entries: dividing by the unit first would lose denormal lengths
+    inverse = torch.where(norms > 0, 1 / norms, 0.0)
+    cosines = (G * inverse.unsqueeze(-1) * inverse.unsqueeze(-2)).clamp(-1, 1)
+    cosines = (cosines + cosines.mT) / 2
+    return NormalForm(G / unit[..., None, None], unit, norms / unit.sqrt().unsqueeze(-1), cosines, mask, finite, noise)
+
+
+def check_gramian(gramian: Tensor) -> None:
+    """Raise InputError unless ``gramian`` is ``[..., K, K]`` of a floating dtype with K at least 1."""
+    if not gramian.is_floating_point() or gramian.ndim < 2 or gramian.shape[-1] != gramian.shape[-2] or not gramian.shape[-1]:
+        raise InputError(
+            f"gramian: found shape {list(gramian.shape)} of {gramian.dtype}; expected [..., K, K] of floats; pass J @ J.mT"
+        )
+
+
+def check_present(present: Tensor, n_tasks: int) -> Tensor:
+    """Raise InputError unless ``present`` is bool ``[..., K]``."""
+    if present.dtype != torch.bool or present.ndim < 1 or present.shape[-1] != n_tasks:
+        raise InputError(
+            f"present: found shape {list(present.shape)} of {present.dtype}; expected bool [..., {n_tasks}], one entry per task"
+        )
+    return present
