@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from moo_mtl.errors import InputError
@@ -23,24 +25,21 @@ class Certificate(NamedTuple):
         lower: ``[...]``; above zero it proves that some direction decreases every loss at this rate.
         upper: ``[...]``; the length of the direction that ``weights`` give.
         gap: ``upper - lower``, ``[...]``.
-        status: ``[...]`` int64, an index into ``STATUS``: 0 stationary (the upper bound is rounding noise), 1 bounded,
-            2 estimate (from mini-batches), 3 nonfinite. ``verdict`` gives the words.
+        code: ``[...]`` int64, an index into ``STATUS``: 0 stationary (the upper bound is rounding noise), 1 bounded,
+            2 estimate (from mini-batches), 3 nonfinite. ``status`` gives the words.
     """
 
     weights: Tensor
     lower: Tensor
     upper: Tensor
     gap: Tensor
-    status: Tensor
+    code: Tensor
 
     @property
-    def verdict(self) -> str | list[object]:
-        """``status`` in words: a string for a single certificate, nested lists for a batch."""
-        return _words(self.status.tolist())
-
-
-def _words(status: object) -> str | list[object]:
-    return [_words(one) for one in status] if isinstance(status, list) else STATUS[status]  # type: ignore[index]
+    def status(self) -> str | NDArray[np.str_]:
+        """``code`` in words: a string for one certificate, an array of strings ``[...]`` for a batch (read to the host)."""
+        words = np.array(STATUS)[self.code.cpu().numpy()]
+        return words if self.code.ndim else str(words)
 
 
 def certify(

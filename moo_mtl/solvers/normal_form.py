@@ -63,7 +63,7 @@ def normal_form(gramian: Tensor, present: Tensor | None = None) -> NormalForm:
         mask = torch.ones(G.shape[:-1], dtype=torch.bool, device=G.device)
     else:
         mask = check_present(present, K)
-        batch = torch.broadcast_shapes(mask.shape[:-1], G.shape[:-2])
+        batch = torch.broadcast_tensors(mask[..., 0], G[..., 0, 0])[0].shape
         mask, G = mask.expand(*batch, K), G.expand(*batch, K, K)
         G = G.masked_fill(~(mask.unsqueeze(-1) & mask.unsqueeze(-2)), 0.0)
     finite = G.isfinite().all(dim=-1).all(dim=-1)
