@@ -1,0 +1,273 @@
+"""Experiment files: TOML in, checked values out. An unknown key is an error that names its nearest match.
+
+A file describes a grid: ``rule`` and ``seed`` may be lists, and every combination is one single run. The remaining keys are the
+arguments of ``trace`` (``kind = "trace"``) or of ``Trainer`` (``kind = "train"``).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
+
+from moo_mtl.errors import InputError, unknown
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Choice(_Strict):
+    """Something chosen by name, with its parameters: ``"mgda"`` or ``{name = "mgda", normalization = "l2"}``."""
+
+    name: str
+    parameters: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_toml(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, Mapping):
+            if not isinstance(value.get("name"), str):
+                raise ValueError('a table needs a name, as in {name = "..."}')
+            return {"name": value["name"], "parameters": {key: item for key, item in value.items() if key != "name"}}
+        raise ValueError('expected a name or a table {name = "..."}')
+
+    @model_serializer
+    def _to_toml(self) -> dict[str, Any]:
+        return {"name": self.name, **self.parameters}
+
+    def __str__(self) -> str:
+        if not self.parameters:
+            return self.name
+        return f"{self.name}({', '.join(f'{key}={value}' for key, value in self.parameters.items())})"
+
+
+Rate = Annotated[float | str, Field(description='a number, or "my_module:schedule" for a function of the step')]
+
+
+class Single(_Strict):
+    """One run: one rule, one seed. What both kinds share."""
+
+    rule: Choice
+    seed: NonNegativeInt = 0
+    lr: Rate
+    device: str = "cpu"
+    deterministic: bool = False
+
+    def resolved(self) -> dict[str, Any]:
+        """All keys with their values, defaults included, as JSON types; ``None`` is left out."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    @model_validator(mode="after")
+    def _positive_rate(self) -> Single:
+        if isinstance(self.lr, float) and self.lr <= 0:
+            raise ValueError(f"lr must be positive, found {self.lr}")
+        if isinstance(self.lr, str) and ":" not in self.lr:
+            raise ValueError(f'lr must be a number, or "my_module:schedule" for a function of the step; found {self.lr!r}')
+        return self
+
+
+class TraceRun(Single):
+    """Trajectories of one rule on a problem; the keys are the arguments of ``trace``, which explains them."""
+
+    kind: Literal["trace"]
+    problem: Choice
+    starts: list[list[float]] | PositiveInt | None = None  # points; how many to draw from the box; None: the problem's own
+    steps: PositiveInt
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    betas: Annotated[list[float], Field(min_length=2, max_length=2)] = [0.9, 0.999]
+    clip: PositiveFloat | None = None
+    box: Literal["project", "reparametrise", "none"] = "project"
+    preferences: list[list[float]] | None = None
+    gradient_noise: NonNegativeFloat = 0.0
+    record_every: PositiveInt = 1
+    certify_every: NonNegativeInt = 1
+    until: NonNegativeFloat | None = None
+    dtype: Literal["float64"] = "float64"
+
+
+class TrainRun(Single):
+    """One training of a model on a data set; the keys are the arguments of ``Trainer``, which explains them."""
+
+    kind: Literal["train"]
+    data: Choice
+    model: Choice
+    tasks: list[str] | None = None  # None: all of them
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    optimizer: Literal["sgd", "adam"] = "adam"
+    momentum: NonNegativeFloat = 0.0
+    weight_decay: NonNegativeFloat = 0.0
+    dtype: Literal["float32", "float64", "bfloat16"] = "float32"
+
+
+KINDS: dict[str, type[TraceRun] | type[TrainRun]] = {"trace": TraceRun, "train": TrainRun}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A file's single runs, in the order of its lists, and the scripts that draw its figures."""
+
+    name: str
+    title: str
+    singles: tuple[TraceRun | TrainRun, ...]
+    figures: tuple[Path, ...]
+
+    def label(self, single: TraceRun | TrainRun) -> str:
+        """What tables and figures call the run's rule: its name, with parameters only where two rules share the name."""
+        if isinstance(single, TrainRun) and single.tasks is not None:
+            return f"{'+'.join(single.tasks)} alone"
+        namesakes = {str(other.rule) for other in self.singles if other.rule.name == single.rule.name}
+        return single.rule.name if len(namesakes) == 1 else str(single.rule)
+
+
+def read(file: Path, overrides: Sequence[str] = ()) -> Experiment:
+    """The experiment in a TOML file, with ``key=value`` overrides applied before anything is checked.
+
+    Raises:
+        InputError: the file is absent or not TOML, a key is unknown or missing, or a value is not of its kind.
+    """
+    try:
+        with file.open("rb") as stream:
+            table = tomllib.load(stream)
+    except OSError as error:
+        raise InputError(
+            f"cannot read the experiment file {file}: {error.strerror}; `moo-mtl list experiments` shows some"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} is not valid TOML: {error}") from error
+    for assignment in overrides:
+        _override(table, assignment)
+    try:
+        return _experiment(file, table)
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from error
+
+
+def _experiment(file: Path, table: dict[str, Any]) -> Experiment:
+    kind = table.get("kind")
+    if not isinstance(kind, str):
+        raise InputError(f'kind must be one of "trace" and "train", found {kind!r}')
+    if kind not in KINDS:
+        raise unknown("kind", kind, KINDS)
+    header = _checked(_Header, {key: value for key, value in table.items() if key in _Header.model_fields})
+    rest = {key: value for key, value in table.items() if key not in _Header.model_fields}
+    grid = [(rule, seed) for rule in _several("rule", rest) for seed in _several("seed", rest, 0)]
+    singles = [_checked(KINDS[kind], {**rest, "rule": rule, "seed": seed}) for rule, seed in grid]
+    if header.single_tasks and kind != "train":
+        raise InputError('single_tasks is a key of kind = "train" only; a problem has no tasks to train alone')
+    for task in header.single_tasks:
+        alone = {**rest, "rule": "equal", "tasks": [task]}
+        singles += [_checked(KINDS[kind], {**alone, "seed": seed}) for seed in _several("seed", rest, 0)]
+    for earlier, single in enumerate(singles):
+        if single in singles[:earlier]:
+            raise InputError(f"rule {str(single.rule)!r} with seed {single.seed} is listed twice; leave one out")
+    return Experiment(file.stem, header.title, tuple(singles), tuple(file.parent / figure for figure in header.figures))
+
+
+class _Header(_Strict):
+    """Keys of a file that are no part of a single run."""
+
+    title: str = ""
+    figures: list[str] = []  # scripts, relative to the file; each has a function draw(records)
+    single_tasks: list[str] = []  # tasks also trained alone, for Delta_m
+
+
+def _several(key: str, table: Mapping[str, Any], default: Any = None) -> list[Any]:
+    found = table.get(key, default)
+    if found is None:
+        raise InputError(f"{key} is missing")
+    if found == []:
+        raise InputError(f"{key} is an empty list; name at least one")
+    return found if isinstance(found, list) else [found]
+
+
+def _checked(model: type[Model], table: Mapping[str, Any]) -> Model:
+    try:
+        return model.model_validate(table)
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+        strange = [problem for problem in problems if problem["type"] == "extra_forbidden"]
+        raise _sentence(model, table, strange or problems) from error
+
+
+def _sentence(model: type[BaseModel], table: Mapping[str, Any], problems: Sequence[Any]) -> InputError:
+    """Pydantic's first finding in our words; where a key may be one of several types, each of them is named."""
+    problem, keys = problems[0], _keys(table, problems[0]["loc"])
+    if problem["type"] == "extra_forbidden":
+        return unknown("key", keys, [*model.model_fields, *_Header.model_fields])
+    if problem["type"] == "missing":
+        return InputError(f"{problem['loc'][-1]} is missing")
+    if problem["type"] == "value_error":
+        message = problem["msg"].removeprefix("Value error, ")
+        return InputError(f"{keys}: {message}" if keys else message)
+    same = [other["msg"] for other in problems if _keys(table, other["loc"]) == keys]
+    expected = ", or ".join(dict.fromkeys(message.removeprefix("Input should be ") for message in same))
+    return InputError(f"{keys}: expected {expected}, found {problem['input']!r}")
+
+
+def _keys(table: Any, location: Iterable[str | int]) -> str:
+    """The part of a location that the file's author wrote; pydantic adds the members of unions to it."""
+    keys: list[str] = []
+    for key in location:
+        written = isinstance(table, Mapping) and key in table
+        if written or (isinstance(table, list) and isinstance(key, int)):
+            table = table[key]
+            keys.append(str(key))
+    return ".".join(keys)
+
+
+def _override(table: dict[str, Any], assignment: str) -> None:
+    """Apply one ``key=value``: dotted keys, list items counted from 0; a name becomes a table when a parameter is set."""
+    path, equals, text = assignment.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise InputError(
+            f"--set {assignment!r} is not of the form key=value, such as --set steps=100 or --set problem.scale=0.1"
+        )
+    node: Any = table
+    for depth, key in enumerate(keys):
+        last = depth == len(keys) - 1
+        slot: Any = key
+        if isinstance(node, list):
+            if not key.isdigit() or int(key) >= len(node):
+                where = ".".join(keys[:depth])
+                raise InputError(f"--set {assignment!r}: {where} is a list of {len(node)}; write {where}.0 for its first item")
+            slot = int(key)
+        elif not isinstance(node, dict):
+            raise InputError(f"--set {assignment!r}: {'.'.join(keys[:depth])} is {node!r}, which has no keys")
+        if last:
+            node[slot] = _toml_value(text.strip(), assignment)
+            return
+        below = node.get(slot, {}) if isinstance(node, dict) else node[slot]
+        node[slot] = {"name": below} if isinstance(below, str) else below
+        node = node[slot]
+
+
+def _toml_value(text: str, assignment: str) -> Any:
+    try:
+        if "\n" not in text:
+            return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        if text.replace("-", "").replace(":", "").replace(".", "").isidentifier():
+            return text  # a bare word, so that --set rule=mgda needs no quotes within quotes
+    raise InputError(f'--set {assignment!r}: {text!r} is not a TOML value; numbers, "strings", [lists] and true or false are')

@@ -1,0 +1,117 @@
+"""An experiment as a whole: its single runs one after the other, what is already there left alone, then its figures."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from moo_mtl import runs, single_run
+from moo_mtl.config import Experiment, TraceRun, TrainRun
+from moo_mtl.errors import InputError
+from moo_mtl.progress import Reporter
+from moo_mtl.runs import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from moo_mtl.trace import Trace
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished single run, as tables and figures see it."""
+
+    label: str
+    config: TraceRun | TrainRun
+    run: Run
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        return self.run.metrics
+
+    def load(self) -> Trace:
+        """The arrays of the result."""
+        return single_run.result(self.config, self.run)
+
+
+def check(experiment: Experiment) -> None:
+    """Hold every run and every figure script against what they name, before anything is computed.
+
+    Raises:
+        MooMtlError: the first thing that is wrong; the message begins with the experiment's name.
+    """
+    for single in experiment.singles:
+        single_run.check(single)
+    for script in experiment.figures:
+        if not script.is_file():
+            raise InputError(f"figures: there is no script {script}; paths are relative to the experiment file")
+
+
+def compute(experiment: Experiment, root: Path, reporter: Reporter) -> list[Record]:
+    """Every single run's record, computed unless it is there already.
+
+    Raises:
+        MooMtlError: a run fails by name; the ones before it are kept.
+    """
+    records = []
+    for single in experiment.singles:
+        run = runs.locate(root, experiment.name, single.resolved())
+        label = experiment.label(single)
+        title = f"{experiment.name}: {label}, seed {single.seed}"
+        if run.state == "finished":
+            reporter.done(f"{title}: found in {run.folder}")
+        else:
+            total, unit = single_run.length(single)
+            single_run.perform(single, run, reporter.follow(title, total, unit))
+            reporter.done(f"{title}: {run.status['seconds']:.1f} s, {run.folder}")
+        records.append(Record(label, single, run))
+    return records
+
+
+def draw(experiment: Experiment, records: Sequence[Record], root: Path) -> list[Path]:
+    """The experiment's figures, each as PDF and PNG.
+
+    Raises:
+        InputError: a script has no function ``draw``.
+    """
+    folder = root / experiment.name / "figures"
+    if experiment.figures:
+        import matplotlib as mpl
+
+        mpl.use("agg")
+        runs.prepare(folder)
+    files = []
+    for script in experiment.figures:
+        figure: Figure = _draw(script)(records)
+        for suffix in ("pdf", "png"):
+            files.append(folder / f"{script.stem}.{suffix}")
+            runs.write(files[-1], partial(figure.savefig, format=suffix))
+        _close(figure)
+    return files
+
+
+def _draw(script: Path) -> Any:
+    """The script's function ``draw``; its neighbours can be imported, as under ``python script.py``."""
+    spec = spec_from_file_location(script.stem, script)
+    if spec is None or spec.loader is None:
+        raise InputError(f"figures: {script} is not a Python file; its name must end in .py")
+    module = module_from_spec(spec)
+    sys.path.insert(0, str(script.parent))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(script.parent))
+    if not hasattr(module, "draw"):
+        raise InputError(f"figures: {script} has no function draw(records); it receives the finished runs and returns a figure")
+    return module.draw
+
+
+def _close(figure: Figure) -> None:
+    import matplotlib.pyplot as plt
+
+    plt.close(figure)

@@ -1,0 +1,40 @@
+"""What there is to name in an experiment file: rules, problems, data sets, and the experiment files themselves."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+Lines = Iterable[tuple[str, str]]  # name, source
+
+
+def rules() -> Lines:
+    from moo_mtl.rules import ZOO
+
+    return ((name, recipe.cite) for name, recipe in ZOO.items())
+
+
+def problems() -> Lines:
+    from moo_mtl.problems import REGISTRY
+
+    return ((name, definition.cite) for name, definition in REGISTRY.items())
+
+
+def data() -> Lines:
+    from moo_mtl.data import NAMES
+
+    return ((name, "") for name in NAMES)
+
+
+def experiments() -> Lines:
+    """The TOML files in ``experiments`` of the current folder, with their titles."""
+    for file in sorted(Path("experiments").glob("*.toml")):
+        try:
+            title = tomllib.loads(file.read_text(encoding="utf-8")).get("title", "")
+        except (OSError, ValueError) as error:
+            title = f"cannot be read: {error}"
+        yield str(file), str(title)
+
+
+SECTIONS: dict[str, Callable[[], Lines]] = {"rules": rules, "problems": problems, "data": data, "experiments": experiments}
