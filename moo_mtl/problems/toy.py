@@ -101,7 +101,8 @@ def convex_quadratic_forms() -> Problem:
         return x.unsqueeze(-2) - centres.to(x)
 
     def half_gradients(x: Tensor) -> Tensor:
-        return (offsets(x).unsqueeze(-2) @ forms.to(x)).squeeze(-2)
+        product: Tensor = offsets(x).unsqueeze(-2) @ forms.to(x)
+        return product.squeeze(-2)
 
     def evaluate(x: Tensor) -> Tensor:
         return (half_gradients(x) * offsets(x)).sum(dim=-1)

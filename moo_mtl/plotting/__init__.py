@@ -1,0 +1,19 @@
+"""Figures of values: every function draws on the axis it is given and returns it; none reads a file or computes a result."""
+
+from moo_mtl.plotting import style
+from moo_mtl.plotting.curves import certificate, learning_curves, task_weights
+from moo_mtl.plotting.fronts import front, parallel_coordinates
+from moo_mtl.plotting.tracks import landscape, loss_space, pareto_set, trajectories
+
+__all__ = [
+    "certificate",
+    "front",
+    "landscape",
+    "learning_curves",
+    "loss_space",
+    "parallel_coordinates",
+    "pareto_set",
+    "style",
+    "task_weights",
+    "trajectories",
+]
