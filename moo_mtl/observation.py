@@ -9,6 +9,8 @@ from enum import Flag, auto
 import torch
 from torch import Tensor
 
+from moo_mtl.errors import NonFiniteError
+
 
 class Needs(Flag):
     """What a rule looks at. A driver computes, and the user pays for, only what is declared."""
@@ -73,3 +75,36 @@ class Observation:
         """Lengths of the gradients, ``[..., K]``, read off the Gramian's diagonal."""
         assert self.gramian is not None, "norms are read off the Gramian: declare Needs.GRAMIAN"
         return self.gramian.diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt()
+
+
+def require_finite(obs: Observation, who: str) -> None:
+    """Refuse an observation that holds a NaN or an infinity, before it reaches any state.
+
+    Looking would stall an accelerator, so there nothing is checked here: drivers mask the step on the device and name
+    it afterwards.
+
+    Raises:
+        NonFiniteError: a present task's loss or gradient is not finite; the message names the task and the step.
+    """
+    if obs.losses.device.type != "cpu":
+        return
+    mask = obs.mask
+    pairs = mask[..., :, None] & mask[..., None, :]
+    for what, tensor, seen in (
+        ("loss", obs.losses[..., None], mask[..., None]),
+        ("gradient", obs.rows, mask[..., None]),
+        # a task's own square first, because it spoils its neighbours' products too
+        ("gradient", obs.gramian, torch.diag_embed(mask)),
+        ("gradient", obs.gramian, pairs),
+        ("gradient", obs.cross, pairs),
+    ):
+        if tensor is None:
+            continue
+        bad = (seen & ~tensor.isfinite()).any(dim=-1)
+        if bool(bad.any()):
+            *member, task = bad.nonzero()[0].tolist()
+            raise NonFiniteError(
+                f"{who}: the {what} of task {task} is not finite at step {obs.step}"
+                + (f" in batch member {tuple(member)}" if member else "")
+                + "; lower the learning rate, look at that task's loss, or mark the task absent for this step"
+            )

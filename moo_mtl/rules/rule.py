@@ -16,7 +16,8 @@ class Weighing(NamedTuple):
     r"""What a rule says about one step.
 
     Attributes:
-        weights: factors on the raw gradients, ``[..., K]``; the step is :math:`d = J^\top w`, then :math:`\theta \leftarrow \theta - \eta d`.
+        weights: factors on the raw gradients, ``[..., K]``; the step is :math:`d = J^\top w`, then
+            :math:`\theta \leftarrow \theta - \eta d`.
         heads: factors on the gradient of each task's own parameters, ``[..., K]``; ``None`` means ``weights``.
         direction: the step itself, ``[..., D]``, from rules whose step is not :math:`J^\top w` (they look at rows).
         gap: duality gap of the solver, ``[...]``, where one ran.
@@ -53,7 +54,7 @@ class Rule(Protocol[State]):
 
     def init(self, obs: Observation) -> State:
         """The state before the first step; uses the shapes, dtype and device of ``obs``, never its values."""
-        return NOTHING  # type: ignore[no-any-return]
+        return NOTHING
 
     def weigh(self, obs: Observation, state: State) -> tuple[Weighing, State]:
         """Weights for this step, and the state for the next."""

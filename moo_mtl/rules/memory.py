@@ -1,0 +1,48 @@
+"""Memory slots: filters over time of the K gradient rows. They alone hold K x D numbers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from moo_mtl.observation import Needs, Observation
+from moo_mtl.rules.slot import Schedule, Slot, at, within
+
+
+class Filtered(NamedTuple):
+    """Filtered rows ``[..., K, D]`` in the rows' precision (float32 at least), and the share of the zero start left in
+    each ``[..., K]``."""
+
+    rows: Tensor
+    share: Tensor
+
+
+def row_ema(beta: Schedule = 0.9, sigma: float = 0.0, bias_correction: bool = False) -> Slot[Tensor]:
+    r"""Exponential moving average of each row, from zero: :math:`\hat g_k \leftarrow \beta_t \hat g_k + (1-\beta_t) g_k`.
+
+    Args:
+        beta: share of the old average that is kept, a number or a function of the step.
+        sigma: decay of that share, :math:`\beta_t = \beta / t^\sigma` with :math:`t` counted from 1.
+        bias_correction: divide by :math:`1 - \prod_{s \le t} \beta_s`, which makes up for the zero start.
+    """
+    within("row-ema", "beta", beta, 0.0, 1.0, "it is the share of the old average that is kept")
+
+    def start(obs: Observation) -> Filtered:
+        assert obs.rows is not None
+        dtype = torch.promote_types(obs.rows.dtype, torch.float32)
+        return Filtered(torch.zeros_like(obs.rows, dtype=dtype), torch.ones_like(obs.losses, dtype=torch.float64))
+
+    def act(obs: Observation, state: Filtered) -> tuple[Tensor, Filtered]:
+        assert obs.rows is not None
+        kept = at(beta, obs.step) / obs.step**sigma
+        rows = torch.lerp(obs.rows.to(state.rows.dtype), state.rows, kept)
+        here = obs.mask
+        state = Filtered(torch.where(here[..., None], rows, state.rows), torch.where(here, kept * state.share, state.share))
+        if not bias_correction:
+            return state.rows, state
+        whole = torch.where(state.share < 1, 1 - state.share, 1.0)  # a task never seen has a zero row, and keeps it
+        return state.rows / whole.to(state.rows.dtype)[..., None], state
+
+    return Slot("row-ema", act, start, Needs.ROWS)

@@ -1,0 +1,38 @@
+"""Output slots: the overall length of the step, which every comparison of rules has to state."""
+
+import torch
+from torch import Tensor
+
+from moo_mtl.observation import Needs, Observation
+from moo_mtl.rules.slot import Output
+
+
+def _per_total(total: Tensor, weights: Tensor) -> Tensor:
+    sums = weights.sum(dim=-1)
+    return torch.where(sums == 0, 1.0, total / torch.where(sums == 0, 1.0, sums))
+
+
+def _mean_length(weights: Tensor, length: Tensor | None, raw: Observation) -> Tensor:
+    assert length is not None
+    assert raw.gramian is not None
+    mean = raw.mask.double() / raw.mask.sum(dim=-1, keepdim=True).clamp(min=1)
+    wanted = (mean[..., None, :] @ raw.gramian @ mean[..., None]).squeeze((-2, -1)).clamp(min=0).sqrt()
+    return torch.where(length > 0, wanted / torch.where(length > 0, length, 1.0), 1.0)
+
+
+def _unit_length(weights: Tensor, length: Tensor | None, raw: Observation) -> Tensor:
+    assert length is not None
+    return torch.where(length > 0, 1 / torch.where(length > 0, length, 1.0), 1.0)
+
+
+simplex = Output("simplex", lambda weights, length, raw: _per_total(torch.ones_like(weights[..., 0]), weights))
+"""Weights on the raw gradients sum to 1; zero weights stay zero."""
+
+sum_to_k = Output("sum-to-k", lambda weights, length, raw: _per_total(raw.mask.sum(dim=-1).double(), weights))
+"""Weights on the raw gradients sum to the number of tasks present, as those of equal weighting do."""
+
+match_mean_norm = Output("match-mean-norm", _mean_length, Needs.GRAMIAN)
+"""The step is as long as the mean gradient, so that one learning rate means the same for every rule."""
+
+unit_length = Output("unit-length", _unit_length, Needs.GRAMIAN)
+"""The step has length 1, or 0 at a stationary point."""

@@ -1,0 +1,96 @@
+"""The zoo: one recipe per paper, with its citation and what it declares of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from moo_mtl.errors import InputError, unknown
+from moo_mtl.naming import check_parameters, load
+from moo_mtl.properties import Property
+from moo_mtl.rules.rule import Rule
+
+Factory = TypeVar("Factory", bound=Callable[..., Rule[Any]])
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A rule of the literature.
+
+    Attributes:
+        name: as in ``rules.get``.
+        factory: builds the rule from its hyper-parameters.
+        cite: authors, title, venue, year, identifier, and where in it the formula stands.
+        holds: properties the rule has for every input.
+        fails: properties it is known not to have in general.
+        when: for a property under ``fails``, the condition under which it holds all the same.
+        min_tasks: the smallest K the rule is defined for.
+    """
+
+    name: str
+    factory: Callable[..., Rule[Any]]
+    cite: str
+    holds: Sequence[Property] = ()
+    fails: Sequence[Property] = ()
+    when: Mapping[Property, str] = field(default_factory=dict)
+    min_tasks: int = 1
+
+
+ZOO: dict[str, Recipe] = {}
+
+
+def recipe(
+    name: str,
+    *,
+    cite: str,
+    holds: Sequence[Property] = (),
+    fails: Sequence[Property] = (),
+    when: Mapping[Property, str] | None = None,
+    min_tasks: int = 1,
+) -> Callable[[Factory], Factory]:
+    """Enter a factory of rules into the zoo; laws, tables, documentation and the command line find it there."""
+
+    def enter(factory: Factory) -> Factory:
+        ZOO[name] = Recipe(name, factory, cite, tuple(holds), tuple(fails), dict(when or {}), min_tasks)
+        return factory
+
+    return enter
+
+
+def get(name: str, **parameters: Any) -> Rule[Any]:
+    """A rule by its name in the zoo, or by ``"my_module:my_rule"`` (a rule, or a function that returns one).
+
+    Raises:
+        InputError: the name, or one of the parameters, is unknown; the message gives the nearest match.
+
+    >>> from moo_mtl import rules
+    >>> rules.get("db-mtl", beta=0.5).name
+    'db-mtl'
+    """
+    if ":" in name:
+        return _of_user(name, load(name, "rule"), parameters)
+    if name not in ZOO:
+        raise unknown("rule", name, ZOO)
+    factory = ZOO[name].factory
+    check_parameters("rule", name, factory, parameters)
+    return factory(**parameters)
+
+
+def _of_user(name: str, found: Any, parameters: Mapping[str, Any]) -> Rule[Any]:
+    built = found
+    if not hasattr(found, "weigh") or isinstance(found, type):
+        if not callable(found):
+            raise InputError(f"rule {name!r} is {type(found).__name__}, expected a rule or a function or class that gives one")
+        check_parameters("rule", name, found, parameters)
+        built = found(**parameters)
+    elif parameters:
+        raise InputError(
+            f"rule {name!r} is a rule already and takes no parameters, found {', '.join(parameters)}; name a function that "
+            f"builds it"
+        )
+    if not all(hasattr(built, attribute) for attribute in ("name", "needs", "init", "weigh")):
+        raise InputError(
+            f"rule {name!r} gave {type(built).__name__}, which lacks name, needs, init or weigh; derive it from moo_mtl.Rule"
+        )
+    return built

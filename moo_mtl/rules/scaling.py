@@ -1,0 +1,66 @@
+"""Scale slots: one factor per gradient, before the solver sees their inner products."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from moo_mtl.errors import InputError
+from moo_mtl.observation import Needs, Observation
+from moo_mtl.rules.slot import Bound, Slot, excess, stateless
+
+Statistic = Literal["max", "min", "mean", "median"]
+
+
+def common_norm(magnitude: Statistic | float) -> Slot[Tensor]:
+    r"""Every gradient rescaled to one length: a statistic of their lengths, or a constant.
+
+    A task without gradient has factor 0 and is left out of the statistic.
+    """
+    if isinstance(magnitude, str) and magnitude not in ("max", "min", "mean", "median"):
+        raise InputError(f"common norm {magnitude!r} is unknown; expected 'max', 'min', 'mean', 'median' or a positive number")
+
+    def factors(obs: Observation) -> Tensor:
+        norms = obs.norms
+        alive = obs.mask & (norms > 0)
+        target = magnitude if isinstance(magnitude, float | int) else _statistic(magnitude, norms, alive)
+        return torch.where(alive, target / torch.where(alive, norms, 1.0), 0.0)
+
+    name = f"{magnitude}-norm" if isinstance(magnitude, str) else f"norm-{magnitude:g}"
+    return stateless(name, factors, Needs.GRAMIAN)
+
+
+unit_norm = common_norm(1.0)
+max_norm = common_norm("max")
+
+
+def by_loss(lower_bound: Bound = None) -> Slot[Tensor]:
+    r"""Gradients divided by their task's loss, :math:`g_k / (\ell_k - b_k)` (Sener and Koltun's ``loss``)."""
+    return stateless("per-loss", lambda obs: excess("per-loss", obs, lower_bound).reciprocal(), Needs.LOSSES)
+
+
+def by_loss_and_norm(lower_bound: Bound = None) -> Slot[Tensor]:
+    r"""Gradients divided by loss and length, :math:`g_k / ((\ell_k - b_k) \lVert g_k \rVert)` (``loss+`` there)."""
+
+    def factors(obs: Observation) -> Tensor:
+        unit, _ = unit_norm.act(obs, ())
+        return unit / excess("per-loss-and-norm", obs, lower_bound)
+
+    return stateless("per-loss-and-norm", factors, Needs.LOSSES | Needs.GRAMIAN)
+
+
+def _statistic(which: Statistic, norms: Tensor, alive: Tensor) -> Tensor:
+    """``[..., 1]``, over the tasks alive; 0 where there are none."""
+    if which == "max":
+        return torch.where(alive, norms, 0.0).amax(dim=-1, keepdim=True)
+    if which == "mean":
+        return torch.where(alive, norms, 0.0).sum(dim=-1, keepdim=True) / alive.sum(dim=-1, keepdim=True).clamp(min=1)
+    ordered = torch.where(alive, norms, torch.inf).sort(dim=-1).values
+    middle = (
+        (alive.sum(dim=-1, keepdim=True) - 1).clamp(min=0) // 2
+        if which == "median"
+        else torch.zeros_like(alive[..., :1], dtype=torch.int64)
+    )
+    return torch.where(alive.any(dim=-1, keepdim=True), ordered.gather(-1, middle), 0.0)

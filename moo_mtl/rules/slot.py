@@ -1,0 +1,127 @@
+"""The stages a rule is composed of: pure functions of an observation, each with a state of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from moo_mtl.errors import InputError
+from moo_mtl.observation import Needs, Observation
+from moo_mtl.rules.rule import NOTHING, Weighing
+
+NONE = Needs(0)
+Out = TypeVar("Out")
+Schedule = float | Callable[[int], float]  # a hyper-parameter: a number, or a function of the step counted from 1
+Bound = float | Sequence[float] | Tensor | None  # a number below every loss, or one per task
+
+
+class Transformed(NamedTuple):
+    """Losses after a transform, and the transform's slope where they stood; ``[..., K]`` each."""
+
+    losses: Tensor
+    slope: Tensor
+
+
+@dataclass(frozen=True)
+class Slot(Generic[Out]):
+    """One stage before the weights are final.
+
+    Attributes:
+        name: as it appears in a composition's name and in messages.
+        act: ``(observation, state) -> (outcome, next state)``. The outcome of a loss slot is ``Transformed``, of a memory slot
+            the filtered rows ``[..., K, D]``, of a scale slot factors ``[..., K]``, of a solve slot a ``Weighing``.
+        start: the state before the first step, from the shapes of the first observation.
+        needs: what ``act`` looks at.
+        draws: uniform numbers wanted per step, from K and D.
+        observe: takes note of the losses after the step.
+    """
+
+    name: str
+    act: Callable[[Observation, Any], tuple[Out, Any]]
+    start: Callable[[Observation], Any] = lambda obs: NOTHING
+    needs: Needs = NONE
+    draws: Callable[[int, int], int] = lambda n_tasks, n_dim: 0
+    observe: Callable[[Tensor, Any], Any] = lambda after, state: state
+
+
+@dataclass(frozen=True)
+class Output:
+    """The overall length: ``(weights [..., K], length of the direction [...] or None, raw observation) -> factor [...]``."""
+
+    name: str
+    factor: Callable[[Tensor, Tensor | None, Observation], Tensor]
+    needs: Needs = NONE
+
+
+@dataclass(frozen=True)
+class Then:
+    """A last word on the weights, from the raw observation: ``(weighing, observation, state) -> (weighing, next state)``."""
+
+    name: str
+    revise: Callable[[Weighing, Observation, Any], tuple[Weighing, Any]]
+    start: Callable[[Observation], Any] = lambda obs: NOTHING
+    needs: Needs = NONE
+
+
+def stateless(name: str, outcome: Callable[[Observation], Out], needs: Needs = NONE) -> Slot[Out]:
+    """A slot that remembers nothing."""
+    return Slot(name, lambda obs, state: (outcome(obs), state), needs=needs)
+
+
+def at(value: Schedule, step: int) -> float:
+    """A hyper-parameter's value at a step."""
+    return value(step) if callable(value) else value
+
+
+def positive(rule: str, parameter: str, value: Schedule, why: str) -> None:
+    """Refuse a hyper-parameter that is not positive; a schedule is tried at its first step.
+
+    Raises:
+        InputError: the value is zero, negative or not a number.
+    """
+    first = at(value, 1)
+    if not first > 0:
+        raise InputError(f"{rule}: {parameter} must be positive, found {first}; {why}")
+
+
+def within(rule: str, parameter: str, value: Schedule, low: float, high: float, why: str) -> None:
+    """Refuse a hyper-parameter outside ``[low, high]``; a schedule is tried at its first step.
+
+    Raises:
+        InputError: the value is outside.
+    """
+    first = at(value, 1)
+    if not low <= first <= high:
+        raise InputError(f"{rule}: {parameter} must lie in [{low:g}, {high:g}], found {first}; {why}")
+
+
+def excess(who: str, obs: Observation, lower_bound: Bound, *, allow_zero: bool = False) -> Tensor:
+    """Losses above their lower bounds, ``[..., K]``, for slots that take a logarithm of them or divide by them.
+
+    On the CPU a loss at its bound is refused here; on an accelerator, where looking would stall the device, the logarithm
+    turns it into a number that is not finite, which the driver refuses after the step.
+
+    Raises:
+        InputError: a loss is at or below its bound, or the bounds are not one per task.
+    """
+    bound = torch.as_tensor(0.0 if lower_bound is None else lower_bound, dtype=torch.float64, device=obs.losses.device)
+    if bound.dim() > 1 or (bound.dim() == 1 and bound.shape[0] != obs.n_tasks):
+        raise InputError(
+            f"{who}: lower_bound has shape {tuple(bound.shape)}, expected a number or one for each of the {obs.n_tasks} tasks"
+        )
+    above = obs.losses - bound
+    refused = obs.mask & ((above < 0) if allow_zero else (above <= 0))
+    if above.device.type == "cpu" and bool(refused.any()):
+        where = refused.nonzero()[0].tolist()
+        found = obs.losses[tuple(where)].item()
+        limit = bound.expand(obs.n_tasks)[where[-1]].item()
+        raise InputError(
+            f"{who}: the loss of task {where[-1]} is {found:g} at step {obs.step}, and its logarithm or reciprocal needs it "
+            f"above "
+            f"{limit:g}; give lower_bound= (a number below every loss, or one per task)"
+        )
+    return torch.where(obs.mask, above, torch.ones_like(above))

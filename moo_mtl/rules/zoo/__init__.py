@@ -1,0 +1,5 @@
+"""One recipe per paper; importing this package fills ``rules.ZOO``."""
+
+from moo_mtl.rules.zoo import gramian as gramian
+from moo_mtl.rules.zoo import key as key
+from moo_mtl.rules.zoo import loss_only as loss_only

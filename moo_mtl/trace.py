@@ -1,0 +1,382 @@
+"""Trajectories of a rule on an analytic problem: all starts and preferences in one tensor program, certified on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from moo_mtl import descent
+from moo_mtl.box import Box, Mode
+from moo_mtl.certificate import certify
+from moo_mtl.errors import InputError, NonFiniteError
+from moo_mtl.gramian import cross_gramian, gramian
+from moo_mtl.observation import Needs, Observation
+from moo_mtl.problems.problem import Problem
+from moo_mtl.randomness import normals, uniforms
+from moo_mtl.rules.rule import Rule, Weighing
+from moo_mtl.rules.slot import Schedule, at
+from moo_mtl.state import flatten, keep_where, unflatten
+
+MOVING, STATIONARY, NONFINITE = 0, 1, 2
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """Where a rule went.
+
+    Attributes:
+        x: points, ``[T, ..., D]``; the first is the start.
+        losses: there, ``[T, ..., K]``.
+        weights: the rule's weights there, on the raw gradients, ``[T, ..., K]``.
+        lower: lower bound on the distance of 0 to the convex hull of the raw losses' gradients, ``[C, ...]``.
+        upper: upper bound on it, ``[C, ...]``.
+        steps: number of steps taken before each recorded point, ``[T]``.
+        certified: number of steps taken before each certificate, ``[C]``.
+        status: ``[...]``; 0 moving, 1 stationary (the upper bound reached ``until``), 2 stopped before a NaN or an infinity.
+    """
+
+    x: Tensor
+    losses: Tensor
+    weights: Tensor
+    lower: Tensor
+    upper: Tensor
+    steps: Tensor
+    certified: Tensor
+    status: Tensor
+
+    def moving(self, tolerance: float = 1e-2) -> Tensor:
+        """Whether each trajectory went further than ``tolerance`` during the last tenth of the steps, ``[...]`` bool."""
+        late = int((self.steps < 0.9 * self.steps[-1]).sum())
+        return (self.x[-1] - self.x[late]).norm(dim=-1) > tolerance
+
+    def save(self, path: str | Path) -> None:
+        """Write all tensors to one ``.npz`` file, readable by NumPy."""
+        import numpy as np
+
+        with open(path, "wb") as file:
+            np.savez_compressed(file, **{field.name: getattr(self, field.name).cpu().numpy() for field in fields(self)})
+
+    @classmethod
+    def load(cls, path: str | Path) -> Trace:
+        """Read what ``save`` wrote.
+
+        Raises:
+            InputError: the file is not a saved trace.
+        """
+        import numpy as np
+
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return cls(**{field.name: torch.from_numpy(file[field.name]) for field in fields(cls)})
+        except Exception as error:  # a damaged archive raises whatever its decoder meets first
+            raise InputError(
+                f"{path} is not a saved trace ({type(error).__name__}: {error}); delete it and trace again"
+            ) from error
+
+
+def trace(
+    problem: Problem,
+    rule: Rule[Any],
+    starts: Tensor,
+    *,
+    steps: int,
+    lr: Schedule,
+    optimizer: descent.Optimizer = "sgd",
+    betas: tuple[float, float] = (0.9, 0.999),
+    clip: float | None = None,
+    box: Mode | None = "project",
+    preferences: Tensor | None = None,
+    gradient_noise: float = 0.0,
+    record_every: int = 1,
+    certify_every: int = 1,
+    until: float | None = None,
+    seed: int = 0,
+    device: str | torch.device | None = None,
+    resume: Mapping[str, Tensor] | None = None,
+    checkpoint: Callable[[dict[str, Tensor]], None] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Trace:
+    r"""Follow a rule from many starts at once: :math:`x \leftarrow x - \eta\, d(x)`, or Adam on d. All in float64.
+
+    Args:
+        problem: what is minimised.
+        rule: gives the direction; sees every start, and every preference, as a batch member.
+        starts: ``[..., D]``.
+        steps: how many.
+        lr: learning rate, a number or a function of the step counted from 1.
+        optimizer: ``"sgd"`` is plain descent.
+        betas: Adam's.
+        clip: longest direction, before the optimiser.
+        box: how a bounded problem keeps to its bounds; ``None`` ignores them.
+        preferences: ``[P..., K]``; each is tried from every start, and the batch is ``[P..., ...]``.
+        gradient_noise: standard deviation of normal noise on every entry of the Jacobian that the rule sees.
+        record_every: steps between recorded points; the start and the end are always recorded.
+        certify_every: recorded points between certificates; the end is always certified, and with 0 the end alone.
+        until: a trajectory stops at a certificate whose upper bound is at most this.
+        seed: of all randomness; each batch member has a stream of its own, so that more members change none.
+        device: where to compute; by default where ``starts`` are.
+        resume: what ``checkpoint`` was given; the result is then bit-identical to that of an uninterrupted run.
+        checkpoint: called at each recorded point with the whole state as a flat dict of tensors, which later steps overwrite.
+        progress: called with the number of steps taken, at each recorded point.
+
+    Raises:
+        InputError: a shape does not fit, the rule wants a preference and none is given, or a loss is outside the rule's domain.
+        NonFiniteError: a loss or gradient is not finite on every trajectory. Where others go on, ``status`` says so instead.
+    """
+    _check(problem, rule, starts, steps, record_every, certify_every, preferences)
+    x, preferences = _batched(starts.detach().to(device=device, dtype=torch.float64), preferences)
+    view = _View(problem, rule.needs, rule.draws, Box.of(problem, box, x), preferences, gradient_noise, seed)
+
+    place = view.box.enter(x)
+    point = view.at(place, 1)
+    now = _Now(
+        place, descent.start(place, optimizer), rule.init(point.seen), torch.zeros_like(place[..., 0], dtype=torch.int64)
+    )
+    log = _Log.blank(point, steps, record_every, certify_every)
+    taken, on_device = 0, x.device.type != "cpu"
+    if resume is not None:
+        now, log, counter = unflatten((now, log, torch.zeros(1, dtype=torch.int64)), resume)
+        taken = int(counter)
+        point = view.at(now.place, taken + 1)
+
+    if not bool(point.finite.all()):
+        now = now._replace(status=torch.where(point.finite, now.status, NONFINITE))
+        _refuse_if_none_goes_on(now.status, point, rule, taken)
+
+    while True:
+        weighing, rule_state = rule.weigh(point.seen, now.rule)
+
+        if taken % record_every == 0 or taken == steps:
+            entry = -(-taken // record_every)
+            log.record(entry, taken, point, weighing)
+            if taken == steps or (certify_every and entry % certify_every == 0):
+                upper = log.certify(entry, taken, point, certify_every)
+                if until is not None:
+                    now = now._replace(status=torch.where((now.status == MOVING) & (upper <= until), STATIONARY, now.status))
+            if progress is not None:
+                progress(taken)
+            if checkpoint is not None and taken < steps:
+                checkpoint(flatten((now, log, torch.tensor([taken]))))
+            if taken == steps or (until is not None and bool((now.status != MOVING).all())):
+                return log.trace(now.status)
+
+        direction = descent.clipped(_direction(weighing, point), clip)
+        move, moments = descent.step(direction, now.moments, at(lr, taken + 1), betas)
+        going = (now.status == MOVING) & move.isfinite().all(dim=-1)
+        after = keep_where(going, _Now(view.box.keep(now.place + move), moments, rule_state, now.status), now)
+        taken += 1
+        point = view.at(after.place, taken + 1)
+        if on_device or bool(point.finite.all()):
+            now = after
+        else:  # the members that met a number that is not finite stay where they were
+            now = keep_where(point.finite, after, now)._replace(status=torch.where(point.finite, now.status, NONFINITE))
+            _refuse_if_none_goes_on(now.status, point, rule, taken)
+            point = view.at(now.place, taken + 1)
+        if Needs.AFTER in rule.needs:
+            now = now._replace(rule=keep_where(going & (now.status == MOVING), rule.observe(point.losses, now.rule), now.rule))
+
+
+class _Now(NamedTuple):
+    """Everything the next step depends on; with the log, everything a resumed run needs."""
+
+    place: Tensor
+    moments: Any
+    rule: Any
+    status: Tensor
+
+
+class _Point(NamedTuple):
+    """A place evaluated: what the problem gives there, and what the rule is shown of it."""
+
+    x: Tensor
+    losses: Tensor
+    jacobian: Tensor
+    sides: Tensor | None
+    rows: Tensor
+    finite: Tensor
+    seen: Observation
+
+
+@dataclass(frozen=True)
+class _View:
+    """From a place to what the rule sees there."""
+
+    problem: Problem
+    needs: Needs
+    draws: Callable[[int, int], int]
+    box: Box
+    preferences: Tensor | None
+    gradient_noise: float
+    seed: int
+
+    def at(self, place: Tensor, step: int) -> _Point:
+        x = self.box.leave(place)
+        losses, jacobian = self.problem.differentiate(x)
+        finite = losses.isfinite().all(dim=-1) & jacobian.isfinite().all(dim=(-2, -1))
+        rows, left, right = self._noisy(self.box.rows(place, jacobian), step)
+        needs = self.needs
+        G = gramian(rows) if needs & (Needs.GRAMIAN | Needs.PRODUCTS) else None
+        seen = Observation(
+            losses,
+            gramian=G if Needs.GRAMIAN in needs else None,
+            product=(lambda w: (G @ w[..., None]).squeeze(-1)) if G is not None and Needs.PRODUCTS in needs else None,
+            cross=cross_gramian(left, right) if Needs.CROSS in needs else None,
+            rows=rows if Needs.ROWS in needs else None,
+            noise=self._uniforms(losses, step) if Needs.NOISE in needs else None,
+            preference=self.preferences,
+            present=None if x.device.type == "cpu" and bool(finite.all()) else finite[..., None].expand_as(losses),
+            step=step,
+        )
+        return _Point(x, losses, jacobian, self.box.sides(x) if self.box.bounds else None, rows, finite, seen)
+
+    def _uniforms(self, losses: Tensor, step: int) -> Tensor:
+        return uniforms(2 * self.seed, _members(losses), step, self.draws(self.problem.n_tasks, self.problem.n_dim))
+
+    def _noisy(self, rows: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The rows as three independent batches would show them: for the step, and for the two sides of a cross-Gramian."""
+        if self.gradient_noise == 0:
+            return rows, rows, rows
+        numbers = normals(
+            2 * self.seed + 1,
+            _members(rows[..., 0]),
+            step,
+            3 * rows[0].numel() if rows.dim() == 2 else 3 * rows.shape[-2] * rows.shape[-1],
+        )
+        draws = numbers.reshape(*rows.shape[:-2], 3, *rows.shape[-2:])
+        first, second, third = (rows + self.gradient_noise * draw for draw in draws.unbind(dim=-3))
+        return first, second, third
+
+
+class _Log(NamedTuple):
+    """Room for all that will be recorded, filled as the run goes; a tuple of tensors, so that it is saved like any state."""
+
+    x: Tensor
+    losses: Tensor
+    weights: Tensor
+    lower: Tensor
+    upper: Tensor
+    steps: Tensor
+    certified: Tensor
+
+    @classmethod
+    def blank(cls, point: _Point, steps: int, record_every: int, certify_every: int) -> _Log:
+        entries = -(-steps // record_every) + 1
+        certificates = -(-(entries - 1) // certify_every) + 1 if certify_every else 1
+        batch = point.finite.shape
+
+        def room(length: int, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
+            return torch.full((length, *shape), -1, dtype=dtype, device=point.x.device)
+
+        return cls(
+            room(entries, *point.x.shape),
+            room(entries, *point.losses.shape),
+            room(entries, *point.losses.shape),
+            room(certificates, *batch),
+            room(certificates, *batch),
+            room(entries, dtype=torch.int64),
+            room(certificates, dtype=torch.int64),
+        )
+
+    def record(self, entry: int, taken: int, point: _Point, weighing: Weighing) -> None:
+        self.x[entry], self.losses[entry], self.weights[entry], self.steps[entry] = (
+            point.x,
+            point.losses,
+            weighing.weights,
+            taken,
+        )
+
+    def certify(self, entry: int, taken: int, point: _Point, certify_every: int) -> Tensor:
+        place = -(-entry // certify_every) if certify_every else 0
+        jacobian = torch.where(point.finite[..., None, None], point.jacobian, 0.0)
+        if point.sides is None:
+            found = certify(gramian(jacobian))
+        else:
+            found = certify(gramian(jacobian), rows=jacobian, at_bounds=point.sides)
+        lower, upper = (torch.where(point.finite, bound, torch.nan) for bound in (found.lower, found.upper))
+        self.lower[place], self.upper[place], self.certified[place] = lower, upper, taken
+        return upper
+
+    def trace(self, status: Tensor) -> Trace:
+        entries, certificates = self.steps >= 0, self.certified >= 0
+        return Trace(
+            self.x[entries],
+            self.losses[entries],
+            self.weights[entries],
+            self.lower[certificates],
+            self.upper[certificates],
+            self.steps[entries],
+            self.certified[certificates],
+            status,
+        )
+
+
+def _direction(weighing: Weighing, point: _Point) -> Tensor:
+    if weighing.direction is not None:
+        return weighing.direction
+    return (weighing.weights[..., None, :] @ point.rows).squeeze(-2)
+
+
+def _members(like: Tensor) -> Tensor:
+    """An integer for each batch member, ``[...]``, that stays the same when any batch dimension grows."""
+    names = torch.zeros(like.shape[:-1], dtype=torch.int64, device=like.device)
+    for dim, length in enumerate(names.shape):
+        index = torch.arange(length, device=like.device).reshape(-1, *(1,) * (names.dim() - dim - 1))
+        names = names + index * 1_000_003 ** (names.dim() - dim - 1)
+    return names
+
+
+def _batched(x: Tensor, preferences: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Every preference from every start: ``[P..., ..., D]`` and ``[P..., ..., K]``."""
+    if preferences is None:
+        return x, None
+    wanted = preferences.to(x)
+    batch = wanted.shape[:-1] + x.shape[:-1]
+    wanted = wanted.reshape(wanted.shape[:-1] + (1,) * (x.dim() - 1) + wanted.shape[-1:])
+    return x.expand(*batch, x.shape[-1]), wanted.expand(*batch, wanted.shape[-1])
+
+
+def _refuse_if_none_goes_on(status: Tensor, point: _Point, rule: Rule[Any], taken: int) -> None:
+    """Stop with the culprit's name when nothing finite is left, or when members that see each other have lost one."""
+    failed = status == NONFINITE
+    if not bool(failed.all()) and Needs.POPULATION not in rule.needs:
+        return
+    member = (~point.finite).nonzero()[0].tolist()
+    losses, rows = point.losses[tuple(member)], point.jacobian[tuple(member)]
+    what, spoiled = (
+        ("loss", ~losses.isfinite()) if not bool(losses.isfinite().all()) else ("gradient", ~rows.isfinite().all(dim=-1))
+    )
+    raise NonFiniteError(
+        f"{rule.name}: the {what} of task {int(spoiled.nonzero()[0])} is not finite after {taken} steps, "
+        f"on {int(failed.sum())} of {failed.numel()} trajectories; lower lr, set clip, or start elsewhere"
+    )
+
+
+def _check(
+    problem: Problem,
+    rule: Rule[Any],
+    starts: Tensor,
+    steps: int,
+    record_every: int,
+    certify_every: int,
+    preferences: Tensor | None,
+) -> None:
+    if starts.dim() == 0 or starts.shape[-1] != problem.n_dim:
+        raise InputError(f"trace: starts have shape {tuple(starts.shape)}, expected [..., {problem.n_dim}] for {problem.name}")
+    if starts.numel() == 0:
+        raise InputError("trace: there are no starts; give at least one point")
+    for name, value, least in (("steps", steps, 0), ("record_every", record_every, 1), ("certify_every", certify_every, 0)):
+        if value < least:
+            raise InputError(f"trace: {name} must be at least {least}, found {value}")
+    if Needs.PREFERENCE in rule.needs and preferences is None:
+        raise InputError(
+            f"trace: rule {rule.name} follows a preference and none is given; pass preferences=, one number per task"
+        )
+    if preferences is not None and (preferences.dim() == 0 or preferences.shape[-1] != problem.n_tasks):
+        raise InputError(
+            f"trace: preferences have shape {tuple(preferences.shape)}, expected [..., {problem.n_tasks}] for {problem.name}"
+        )
