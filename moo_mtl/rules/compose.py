@@ -137,7 +137,9 @@ class Composition(Rule[Slots]):
             weights = common[..., None] * weights
             direction = None if direction is None else common.to(direction.dtype)[..., None] * direction
 
-        weighing = solved._replace(weights=weights, direction=direction, heads=slope if self.heads == "loss" else None)
+        weighing = solved._replace(
+            weights=weights, direction=direction, slope=slope, heads=slope if self.heads == "loss" else None
+        )
         if self.then is not None:
             weighing, then_state = self.then.revise(weighing, raw, state.then)
         return _finished(weighing, obs), Slots(loss_state, memory_state, scale_state, solve_state, then_state)
@@ -217,4 +219,4 @@ def _finished(weighing: Weighing, obs: Observation) -> Weighing:
 
     weights = present(weighing.weights)
     assert weights is not None
-    return weighing._replace(weights=weights, heads=present(weighing.heads))
+    return weighing._replace(weights=weights, slope=present(weighing.slope), heads=present(weighing.heads))

@@ -18,10 +18,12 @@ class Weighing(NamedTuple):
     Attributes:
         weights: factors on the raw gradients, ``[..., K]``; the step is :math:`d = J^\top w`, then
             :math:`\theta \leftarrow \theta - \eta d`.
-        heads: factors on the gradient of each task's own parameters, ``[..., K]``; ``None`` means ``weights``.
+        heads: factors that the paper puts on the gradient of each task's own parameters, ``[..., K]``; ``None`` means
+            ``weights``.
         direction: the step itself, ``[..., D]``, from rules whose step is not :math:`J^\top w` (they look at rows).
         gap: duality gap of the solver, ``[...]``, where one ran.
         converged: whether the solver reached its tolerance, ``[...]`` bool, where one ran.
+        slope: slopes of the loss transform, ``[..., K]``; ``None`` means 1.
     """
 
     weights: Tensor
@@ -29,6 +31,7 @@ class Weighing(NamedTuple):
     direction: Tensor | None = None
     gap: Tensor | None = None
     converged: Tensor | None = None
+    slope: Tensor | None = None
 
 
 class Rule(Protocol[State]):

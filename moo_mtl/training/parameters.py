@@ -1,0 +1,109 @@
+"""Shared parameters as columns of the Jacobian: joined, split into groups, and written back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from moo_mtl.errors import InputError
+
+Parameters = nn.Module | Iterable[nn.Parameter]
+
+
+def listed(parameters: Parameters, what: str) -> list[Tensor]:
+    """The parameters that can be trained, each once.
+
+    Raises:
+        InputError: there are none, or one of them is no leaf tensor.
+    """
+    given = parameters.parameters() if isinstance(parameters, nn.Module) else parameters
+    found = list({id(parameter): parameter for parameter in given if parameter.requires_grad}.values())
+    if not found:
+        raise InputError(
+            f"{what} holds no parameter that requires a gradient; pass the module, or the parameters, that all tasks share"
+        )
+    if any(not parameter.is_leaf for parameter in found):
+        raise InputError(f"{what} holds a tensor that is computed from others; pass parameters themselves")
+    return list(found)
+
+
+class Columns:
+    """Where each shared parameter's entries stand among the D columns, and which columns form a group.
+
+    Args:
+        shared: all shared parameters, in the order of the columns.
+        batch: leading dimensions that every parameter carries (stacked members).
+        groups: a partition of ``shared``, or ``None``.
+        gramian_of: the part of ``shared`` that the rule looks at, or ``None`` for all of it.
+    """
+
+    def __init__(
+        self,
+        shared: Sequence[Tensor],
+        batch: torch.Size,
+        groups: Sequence[Sequence[Tensor]] | None,
+        gramian_of: Sequence[Tensor] | None,
+    ) -> None:
+        members = max(batch.numel(), 1)
+        widths = [parameter.numel() // members for parameter in shared]
+        ends = torch.tensor(widths).cumsum(0).tolist()
+        place = {id(p): torch.arange(end - width, end) for p, width, end in zip(shared, widths, ends, strict=True)}
+        device = shared[0].device
+
+        def joined(part: Sequence[Tensor]) -> Tensor:
+            return torch.cat([place[id(parameter)] for parameter in part]).to(device)
+
+        self.shared, self.batch, self.widths = shared, batch, widths
+        self.looked_at = None if gramian_of is None else joined(gramian_of)
+        self.groups = None if groups is None else [joined(group) for group in groups]
+
+    def view(self, rows: Tensor) -> Tensor:
+        """What the rule is shown of the rows: ``[..., K, D]``, or with groups ``[..., P, K, D']`` padded with zeros."""
+        if self.looked_at is not None:
+            return rows[..., self.looked_at]
+        if self.groups is None:
+            return rows
+        widest = max(len(group) for group in self.groups)
+        parts = [torch.nn.functional.pad(rows[..., group], (0, widest - len(group))) for group in self.groups]
+        return torch.stack(parts, dim=-3)
+
+    def join(self, direction: Tensor) -> Tensor:
+        """A direction per group, ``[..., P, D']``, as one, ``[..., D]``; without groups it is one already."""
+        if self.groups is None:
+            return direction
+        joined = direction.new_zeros(*direction.shape[:-2], sum(self.widths))
+        for part, group in zip(direction.unbind(dim=-2), self.groups, strict=True):
+            joined[..., group] = part[..., : len(group)]
+        return joined
+
+    def split(self, direction: Tensor) -> list[Tensor]:
+        """The direction's part for each shared parameter, in its shape and dtype."""
+        parts = direction.split(self.widths, dim=-1)
+        return [part.reshape(parameter.shape).to(parameter.dtype) for part, parameter in zip(parts, self.shared, strict=True)]
+
+
+def part_of(part: list[Tensor], whole: Sequence[Tensor], name: str) -> list[Tensor]:
+    """``part``, all of which stands in ``whole``.
+
+    Raises:
+        InputError: it does not.
+    """
+    known = {id(parameter) for parameter in whole}
+    if any(id(parameter) not in known for parameter in part):
+        raise InputError(f"Balancer: {name} holds a parameter that is not in shared; add it there too")
+    return part
+
+
+def partition(groups: list[list[Tensor]], whole: Sequence[Tensor]) -> list[list[Tensor]]:
+    """``groups``, which hold every parameter of ``whole`` exactly once.
+
+    Raises:
+        InputError: they do not.
+    """
+    for group in groups:
+        part_of(group, whole, "a group")
+    if sorted(id(p) for group in groups for p in group) != sorted(id(p) for p in whole):
+        raise InputError("Balancer: groups must hold every shared parameter exactly once; add a group for the rest")
+    return groups

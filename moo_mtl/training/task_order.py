@@ -1,0 +1,47 @@
+"""Which loss is which task's: names and order are those of the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from moo_mtl.errors import InputError
+
+Losses = Tensor | Mapping[str, Tensor]
+
+
+@dataclass
+class TaskOrder:
+    """Names of the tasks in the order of a tensor's last dimension; empty before the first step."""
+
+    names: tuple[str, ...] = ()
+
+    def aligned(self, losses: Losses, present: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Losses in the tasks' order, ``[..., K]``, and who is present, ``[..., K]`` bool or ``None`` for all.
+
+        Raises:
+            InputError: there is no loss, another number of them than before, or a name that the first step did not have.
+        """
+        empty = losses.dim() == 0 or losses.shape[-1] == 0 if isinstance(losses, Tensor) else not losses
+        if empty:
+            raise InputError("Balancer: there are no tasks; pass one loss per task, as a mapping or a tensor [K]")
+        if isinstance(losses, Tensor):
+            self.names = self.names or tuple(str(k) for k in range(losses.shape[-1]))
+            if losses.shape[-1] != len(self.names):
+                raise InputError(f"Balancer: found {losses.shape[-1]} losses, expected {len(self.names)} as in the first step")
+            return losses, present
+        self.names = self.names or tuple(losses)
+        strange = [name for name in losses if name not in self.names]
+        if strange:
+            raise InputError(
+                f"Balancer: unknown task {strange[0]!r}; the first step had {', '.join(self.names)}, and must name every task"
+            )
+        absent = torch.ones_like(next(iter(losses.values())).detach())
+        values = torch.stack([losses.get(name, absent) for name in self.names], dim=-1)
+        if len(losses) < len(self.names):
+            here = torch.tensor([name in losses for name in self.names], device=values.device).expand(values.shape)
+            present = here if present is None else here & present
+        return values, present
