@@ -1,0 +1,79 @@
+"""How far a network is from Pareto-stationarity: bounds on a whole part of the data, an estimate on a mini-batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from moo_mtl.certificate import Certificate, certify
+from moo_mtl.data.dataset import Examples
+from moo_mtl.engines import looped
+from moo_mtl.gramian import cross_gramian, gramian
+from moo_mtl.training.batches import Data, in_order
+from moo_mtl.training.scoring import BATCH, evaluating, labels_in, losses_of
+from moo_mtl.training.task import Task
+
+
+def certificate(
+    network: nn.Module,
+    tasks: Sequence[Task],
+    shared: Sequence[nn.Parameter],
+    data: Data,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Certificate:
+    r"""Bounds for the mean losses over all examples: their gradients are summed over batches before the Gramian is formed.
+
+    Args:
+        network: in whatever mode; it is looked at in evaluation mode.
+        tasks: K of them.
+        shared: the parameters :math:`\theta` whose stationarity is in question.
+        data: examples, or an iterable of batches.
+        device: where the network is.
+        dtype: of its inputs.
+
+    Returns:
+        Bounds on :math:`\min_{w \in \Delta} \lVert \sum_k w_k \nabla_\theta L_k \rVert`, exact up to rounding of the gradients.
+    """
+    total: Tensor | None = None
+    count: Tensor | None = None
+    with evaluating(network):
+        for batch in in_order(data, BATCH, device, dtype):
+            labels = labels_in(tasks, batch)
+            n = torch.full((len(tasks),), len(batch), device=device) if labels is None else labels
+            weighted = n[:, None].double() * looped(losses_of(network, tasks, batch), shared).rows.double()
+            total, count = (weighted, n) if total is None or count is None else (total + weighted, count + n)
+    assert total is not None
+    assert count is not None
+    return certify(gramian(total / count.clamp(min=1)[:, None]))
+
+
+def half_batch_estimate(
+    network: nn.Module, tasks: Sequence[Task], shared: Sequence[nn.Parameter], batch: Examples, weights: Tensor
+) -> Tensor:
+    r"""Unbiased estimate of :math:`\lVert \sum_k w_k \nabla_\theta L_k \rVert^2` for the expected losses, from one batch.
+
+    The squared length of a mini-batch's own direction is biased upwards by the variance of the gradients. The product
+    :math:`w^\top J_a J_b^\top w` of two halves is not; it may be negative.
+
+    Args:
+        network: looked at in evaluation mode.
+        tasks: K of them.
+        shared: the parameters.
+        batch: of at least two examples.
+        weights: ``[K]``; their positive part is put on the simplex.
+
+    Returns:
+        A float64 scalar.
+    """
+    w = weights.double().clamp(min=0)
+    w = w / w.sum().clamp(min=torch.finfo(torch.float64).tiny)
+    middle = len(batch) // 2
+    with evaluating(network):
+        first, second = (
+            looped(losses_of(network, tasks, half), shared).rows for half in (batch[:middle], batch[middle : 2 * middle])
+        )
+    return w @ cross_gramian(first, second) @ w

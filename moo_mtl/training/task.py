@@ -1,0 +1,143 @@
+"""A task as the trainer sees it: a loss to descend, and metrics to report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from moo_mtl.data.dataset import Dataset, Target
+from moo_mtl.errors import InputError, unknown
+from moo_mtl.training.metrics import METRICS, Metric
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is learned, and how it is judged.
+
+    Attributes:
+        name: of the output and of the target it belongs to.
+        loss: ``(output, target)`` to the loss of each example ``[B]``, or to their mean; or a name of ``LOSSES``. Where
+            labels can be missing it must be the loss of each example.
+        metrics: names of ``METRICS``, ``Metric`` values, or functions ``(outputs, targets) -> number``; the first counts for
+            model selection.
+        higher_is_better: of those metrics that are plain functions.
+        scale: what the targets were divided by; metrics in the target's unit are multiplied back.
+
+    Raises:
+        InputError: an unknown loss or metric, or a function of which ``higher_is_better`` does not say which way is up.
+    """
+
+    name: str
+    loss: Loss | str
+    metrics: Sequence[Metric | str | Callable[[Tensor, Tensor], Tensor]] = ()
+    higher_is_better: bool | None = None
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        _ = self.criterion, self.measures
+
+    @cached_property
+    def criterion(self) -> Loss:
+        """The loss as a function."""
+        if callable(self.loss):
+            return self.loss
+        if self.loss not in LOSSES:
+            raise unknown(f"loss of task {self.name!r}:", self.loss, LOSSES)
+        return LOSSES[self.loss]
+
+    @cached_property
+    def measures(self) -> tuple[Metric, ...]:
+        """The metrics, each with its direction."""
+        return tuple(self._measure(metric) for metric in self.metrics)
+
+    def _measure(self, metric: Metric | str | Callable[[Tensor, Tensor], Tensor]) -> Metric:
+        if isinstance(metric, Metric):
+            return metric
+        if isinstance(metric, str):
+            if metric not in METRICS:
+                raise unknown(f"metric of task {self.name!r}:", metric, METRICS)
+            return METRICS[metric]
+        if self.higher_is_better is None:
+            raise InputError(f"task {self.name!r}: say higher_is_better=True or False for the metric {metric!r}")
+        return Metric(getattr(metric, "__name__", "metric"), metric, self.higher_is_better)
+
+    def mean_loss(self, output: Tensor, target: Tensor, present: Tensor | None = None) -> Tensor:
+        """Mean loss over the examples that have a label; 0, still connected to the network, where none has.
+
+        Args:
+            output: ``[B, ...]``.
+            target: ``[B, ...]``.
+            present: ``[B]`` bool; ``None`` means all.
+
+        Raises:
+            InputError: labels are missing and the loss gives a mean instead of each example's loss.
+        """
+        loss = self.criterion(output, target)
+        if present is None:
+            return loss.mean()
+        if loss.dim() == 0:
+            raise InputError(f"task {self.name!r} has missing labels: its loss must be given per example, reduction='none'")
+        return torch.where(present, loss, 0.0).sum() / present.sum().clamp(min=1)
+
+
+def tasks_of(dataset: Dataset, names: Sequence[str] | None = None) -> tuple[Task, ...]:
+    """The usual loss and metrics for each task of a data set, or for the named ones, in the order of the names.
+
+    Raises:
+        InputError: a name is not a task of the data set.
+    """
+    targets = {target.name: target for target in dataset.tasks}
+    for name in names or ():
+        if name not in targets:
+            raise unknown(f"task of {dataset.name}:", name, targets)
+    return tuple(_usual(targets[name]) for name in (targets if names is None else names))
+
+
+def _usual(target: Target) -> Task:
+    loss, metrics = {
+        "classes": ("cross-entropy", ("accuracy",)),
+        "binary": ("binary-cross-entropy", ("auc", "accuracy")),
+        "regression": ("squared-error", ("mae", "rmse")),
+    }[target.kind]
+    return Task(target.name, loss, metrics, scale=target.scale)
+
+
+def _per_example(loss: Tensor) -> Tensor:
+    return loss.flatten(1).mean(dim=1) if loss.dim() > 1 else loss
+
+
+def _cross_entropy(output: Tensor, target: Tensor) -> Tensor:
+    return _per_example(functional.cross_entropy(output, target, reduction="none"))
+
+
+def _binary_cross_entropy(output: Tensor, target: Tensor) -> Tensor:
+    return _per_example(functional.binary_cross_entropy_with_logits(output, target, reduction="none"))
+
+
+def _squared_error(output: Tensor, target: Tensor) -> Tensor:
+    return _per_example(functional.mse_loss(output, target, reduction="none"))
+
+
+def _absolute_error(output: Tensor, target: Tensor) -> Tensor:
+    return _per_example(functional.l1_loss(output, target, reduction="none"))
+
+
+def _huber(output: Tensor, target: Tensor) -> Tensor:
+    return _per_example(functional.huber_loss(output, target, reduction="none"))
+
+
+# Each gives the loss of every example, [B].
+LOSSES: dict[str, Loss] = {
+    "cross-entropy": _cross_entropy,
+    "binary-cross-entropy": _binary_cross_entropy,
+    "squared-error": _squared_error,
+    "absolute-error": _absolute_error,
+    "huber": _huber,
+}

@@ -1,0 +1,232 @@
+"""Training a network on several tasks with any rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from moo_mtl.certificate import Certificate
+from moo_mtl.data.dataset import Examples
+from moo_mtl.errors import InputError, unknown
+from moo_mtl.models.multi_head import shared_parameters
+from moo_mtl.rules.rule import Rule
+from moo_mtl.rules.slot import Schedule
+from moo_mtl.training import generators
+from moo_mtl.training.balancer import Balancer
+from moo_mtl.training.batches import Data
+from moo_mtl.training.certificates import certificate
+from moo_mtl.training.checkpoint import Checkpoint
+from moo_mtl.training.history import History
+from moo_mtl.training.loop import Loop
+from moo_mtl.training.scoring import Scores, score, target_of
+from moo_mtl.training.selection import Selection, selection
+from moo_mtl.training.task import Task
+
+Optimizer = Literal["sgd", "adam", "adamw"] | Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+
+
+class Trainer:
+    """A network, its tasks, and how it is to be trained.
+
+    Args:
+        model: inputs to a mapping from each task's name to its output. It is trained in place.
+        tasks: at least one; with one task and the rule ``equal`` this is ordinary single-task training.
+        rule: what weighs the tasks. One that multiplies gradients of independent batches (``Needs.CROSS``) is shown the two
+            halves of each batch, and the first half gives the step.
+        epochs: number of passes over the training data.
+        batch_size: of examples; ``None`` is the whole training set at once. Loaders have their own.
+        optimizer: ``"sgd"``, ``"adam"``, ``"adamw"``, or a function from the parameters to an optimiser.
+        lr: learning rate, a number or a function of the step counted from 1; not needed where ``optimizer`` is a function.
+        momentum: of SGD.
+        weight_decay: of the optimisers chosen by name.
+        seed: of the data order, of dropout and of rules that draw; the initial parameters are those that ``model`` has.
+        shared: the parameters on which the tasks' gradients are compared; by default those of ``model.trunk``, or all
+            parameters of a model without such a part.
+        heads: factor on the gradients of each task's own parameters, see ``Balancer``.
+        engine: how gradients are computed, see ``Balancer``.
+        gramian_of: parameters of the Gramian, see ``Balancer``.
+        every: number of steps for which weights are kept, see ``Balancer``.
+        preference: one number per task, for rules that follow one.
+        clip: longest gradient of all parameters together, after balancing.
+        certify_every: steps between half-batch estimates of Pareto-stationarity; 0 for none. The full training set and the
+            validation set are always certified at the end. None of this counts into step times or changes the training.
+        until: stop after the first epoch in which every task's mean training loss is below this.
+        select: which epoch's parameters to keep when there are validation data: ``"loss"`` (lowest geometric mean of the
+            losses), ``"metric"`` (best mean of each task's first metric), or a function of ``Scores`` and tasks whose lowest
+            value is best.
+        device: where to train; by default where the model is.
+        dtype: of parameters and inputs; by default the model's.
+
+    Raises:
+        InputError: an empty or duplicate list of tasks, a number out of range, or an unknown name.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        tasks: Sequence[Task],
+        rule: Rule[Any],
+        *,
+        epochs: int,
+        batch_size: int | None = None,
+        optimizer: Optimizer = "adam",
+        lr: Schedule | None = None,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        seed: int = 0,
+        shared: nn.Module | Iterable[nn.Parameter] | None = None,
+        heads: Literal["paper", "raw", "loss", "weighted"] = "paper",
+        engine: str = "auto",
+        gramian_of: nn.Module | Iterable[nn.Parameter] | None = None,
+        every: int = 1,
+        preference: Sequence[float] | None = None,
+        clip: float | None = None,
+        certify_every: int = 0,
+        until: float | None = None,
+        select: str | Selection = "loss",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        self.model = model.to(device=device, dtype=dtype)
+        self.tasks, self.names = tuple(tasks), tuple(task.name for task in tasks)
+        self.rule, self.epochs, self.batch_size = rule, epochs, batch_size
+        self.optimizer, self.lr, self.momentum, self.weight_decay = optimizer, lr, momentum, weight_decay
+        self.seed, self.clip, self.certify_every, self.until = seed, clip, certify_every, until
+        self.select = selection(select)
+        self.preference = None if preference is None else torch.tensor(preference, dtype=torch.float64)
+        self.shared = _parameters(model if shared is None else shared)
+        self._check()
+        self.device, self.dtype = self.shared[0].device, self.shared[0].dtype
+        if self.preference is not None:
+            self.preference = self.preference.to(self.device)
+        self._balancing: dict[str, Any] = {"heads": heads, "engine": engine, "gramian_of": gramian_of, "every": every}
+
+    def fit(
+        self,
+        train: Data,
+        validation: Data | None = None,
+        *,
+        checkpoint: str | Path | None = None,
+        checkpoint_interval: float = 5.0,
+        progress: Callable[[int], None] | None = None,
+    ) -> History:
+        """Train, and leave the model with the parameters of the epoch that validation prefers (the last one without).
+
+        Args:
+            train: examples, or an iterable of batches: ``(inputs, {task: targets})``, ``(inputs, targets, present)`` or
+                ``Examples``. A loader must shuffle with the global generator, if a run is to be resumed exactly.
+            validation: for model selection; the same kinds. Test data have no place here.
+            checkpoint: a file to keep the state in. If it is there, training goes on from it, bit-identical to a run that was
+                never interrupted.
+            checkpoint_interval: seconds between writes of that file.
+            progress: called with the number of epochs done, after each.
+
+        Raises:
+            InputError: a task has no output or no target.
+            NonFiniteError: a loss is not finite; the message names the task and the step.
+            RunError: the checkpoint is damaged, of another run, or cannot be written.
+        """
+        parts = [part if part is None else self._placed(part) for part in (train, validation)]
+        for part in parts:
+            self._check_targets(part)
+        keeper = None if checkpoint is None else Checkpoint(Path(checkpoint), self._identity(train), checkpoint_interval)
+        training = self.model.training
+        try:
+            with generators.seeded(self.seed, self.device):
+                assert parts[0] is not None
+                return Loop(self, parts[0], parts[1], keeper).run(progress)
+        finally:
+            self.model.train(training)
+
+    def score(self, data: Data) -> Scores:
+        """Losses and metrics of the model as it is.
+
+        Raises:
+            InputError: a task has no output or no target, or there is no example.
+        """
+        return score(self.model, self.tasks, data, device=self.device, dtype=self.dtype)
+
+    def certify(self, data: Data) -> Certificate:
+        """Bounds on the distance of the model from Pareto-stationarity, for the mean losses over all of ``data``."""
+        return certificate(self.model, self.tasks, self.shared, data, device=self.device, dtype=self.dtype)
+
+    def new_balancer(self) -> Balancer:
+        """A balancer before its first step."""
+        return Balancer(self.rule, self.shared, seed=self.seed, **self._balancing)
+
+    def new_optimizer(self) -> torch.optim.Optimizer:
+        """An optimiser before its first step."""
+        parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        if callable(self.optimizer):
+            return self.optimizer(parameters)
+        assert self.lr is not None
+        lr = self.lr(1) if callable(self.lr) else self.lr
+        options: dict[str, Any] = {"lr": lr, "weight_decay": self.weight_decay}
+        if self.optimizer == "sgd":
+            options["momentum"] = self.momentum
+        return OPTIMIZERS[self.optimizer](parameters, **options)
+
+    def _placed(self, data: Data) -> Data:
+        return data.to(self.device, self.dtype) if isinstance(data, Examples) else data
+
+    def _check_targets(self, data: Data | None) -> None:
+        if isinstance(data, Examples):
+            if len(data) == 0:
+                raise InputError("there is no example; the data are empty")
+            for name in self.names:
+                target_of(data, name)
+
+    def _identity(self, train: Data) -> dict[str, Any]:
+        return {
+            "tasks": list(self.names),
+            "rule": self.rule.name,
+            "seed": self.seed,
+            "batch size": self.batch_size,
+            "optimizer": type(self.new_optimizer()).__name__,
+            "number of parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "number of examples": len(train) if isinstance(train, Examples) else None,
+        }
+
+    def _check(self) -> None:
+        if not self.tasks:
+            raise InputError("the list of tasks is empty; give at least one Task(name, loss)")
+        for name in self.names:
+            if self.names.count(name) > 1:
+                raise InputError(f"two tasks are called {name!r}; names must differ")
+        if not self.shared:
+            raise InputError("no shared parameter requires a gradient; name them with shared=...")
+        if self.preference is not None and self.preference.shape != (len(self.tasks),):
+            raise InputError(f"preference must have one number per task ({len(self.tasks)}), found {self.preference.tolist()}")
+        if not callable(self.optimizer):
+            if self.optimizer not in OPTIMIZERS:
+                raise unknown("optimizer", self.optimizer, OPTIMIZERS)
+            if self.lr is None:
+                raise InputError(f"optimizer {self.optimizer!r} needs a learning rate; give lr=...")
+            if self.momentum and self.optimizer != "sgd":
+                raise InputError(f"momentum={self.momentum} is SGD's; {self.optimizer!r} has none")
+        least_one = {"epochs": self.epochs, "batch_size": 1 if self.batch_size is None else self.batch_size}
+        _refuse(least_one, lambda value: value < 1, "at least 1")
+        _refuse({"lr": self.lr, "clip": self.clip, "until": self.until}, lambda value: value <= 0, "positive")
+        not_negative = {"momentum": self.momentum, "weight_decay": self.weight_decay, "certify_every": self.certify_every}
+        _refuse(not_negative, lambda value: value < 0, "at least 0")
+
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "sgd": torch.optim.SGD,
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+}
+
+
+def _parameters(shared: nn.Module | Iterable[nn.Parameter]) -> list[nn.Parameter]:
+    return shared_parameters(shared) if isinstance(shared, nn.Module) else list(shared)
+
+
+def _refuse(numbers: Mapping[str, Any], wrong: Callable[[float], bool], expected: str) -> None:
+    for name, value in numbers.items():
+        if isinstance(value, (int, float)) and wrong(value):
+            raise InputError(f"{name} must be {expected}, found {value}")
