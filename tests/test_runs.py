@@ -1,0 +1,146 @@
+"""Run folders: what identifies a run, what survives, and what is refused."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from moo_mtl import runs
+from moo_mtl.errors import RunError
+
+CONFIG = {"kind": "trace", "seed": 0, "rule": {"name": "mgda"}}
+
+
+@pytest.fixture
+def run(tmp_path):
+    return runs.locate(tmp_path, "toy", CONFIG)
+
+
+def finished(run: runs.Run) -> runs.Run:
+    with run.writing():
+        run.begin()
+        run.checkpoint.write_bytes(b"state")
+        runs.write(run.result, lambda part: part.write_bytes(b"arrays"))
+        run.finish({"loss": 1.5}, seconds=2.0)
+    return run
+
+
+def test_a_run_goes_from_absent_over_unfinished_to_finished(run):
+    assert run.state == "absent"
+    with run.writing():
+        run.begin()
+        assert run.state == "unfinished"
+    finished(run)
+    assert run.state == "finished"
+    assert run.metrics == {"loss": 1.5}
+    assert run.status["seconds"] == 2.0
+    assert set(run.status["versions"]) >= {"moo_mtl", "torch", "python"}
+    assert not run.checkpoint.exists()
+    assert runs.read(run.folder) == run
+
+
+def test_the_folder_depends_on_the_configuration_alone_and_not_on_its_order(tmp_path):
+    folder = runs.locate(tmp_path, "toy", CONFIG).folder
+    assert runs.locate(tmp_path, "toy", dict(reversed(CONFIG.items()))).folder == folder
+    assert runs.locate(tmp_path, "toy", {**CONFIG, "seed": 1}).folder != folder
+    assert folder.parent == tmp_path / "toy"
+
+
+def test_the_digest_covers_every_source_of_the_package(tmp_path, monkeypatch):
+    package = tmp_path / "moo_mtl"
+    package.mkdir()
+    (package / "inner").mkdir()
+    source = package / "inner" / "rule.py"
+    source.write_text("a = 1")
+    monkeypatch.setattr(runs, "__file__", str(package / "runs.py"))
+    before = runs.sources_digest({})
+    source.write_text("a = 2")
+    changed = runs.sources_digest({})
+    source.rename(package / "rule.py")
+    assert len({before, changed, runs.sources_digest({})}) == 3
+
+
+def test_the_digest_covers_a_users_own_module(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = tmp_path / "rules_of_mine.py"
+    module.write_text("a = 1")
+    config = {"rule": [{"name": "rules_of_mine:rule", "when": "12:30"}]}
+    before = runs.sources_digest(config)
+    assert before != runs.sources_digest({})
+    module.write_text("a = 2")
+    assert runs.sources_digest(config) != before
+
+
+@pytest.mark.parametrize("name", ["result.npz", "metrics.json", "config.json"])
+@pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_bytes(file.read_bytes()[:-3])])
+def test_a_damaged_run_says_what_to_delete(run, name, damage):
+    finished(run)
+    damage(run.folder / name)
+    with pytest.raises(RunError, match=f"{name}.*delete the folder {run.folder}"):
+        _ = run.state
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"state": "finished"}', '{"state": "fini'])
+def test_a_damaged_status_says_what_to_delete(run, text):
+    finished(run)
+    (run.folder / "status.json").write_text(text)
+    with pytest.raises(RunError, match=r"status\.json.*delete the folder"):
+        _ = run.state
+
+
+def test_a_folder_with_another_configuration_is_refused(run):
+    finished(run)
+    (run.folder / "config.json").write_text(json.dumps({**CONFIG, "seed": 9}))
+    with pytest.raises(RunError, match="not the configuration"):
+        _ = run.state
+
+
+def test_files_appear_whole_or_not_at_all(tmp_path):
+    file = tmp_path / "metrics.json"
+    runs.write_json(file, {"a": 1})
+
+    def killed(part: Path) -> None:
+        part.write_text('{"a": 2, "b"')
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        runs.write(file, killed)
+    assert json.loads(file.read_text()) == {"a": 1}
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from moo_mtl import runs
+with runs.Run(Path(sys.argv[1]), {}).writing():
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_two_processes_never_compute_the_same_run(run):
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(run.folder)], stdout=subprocess.PIPE, text=True) as other:
+        try:
+            assert other.stdout is not None
+            assert other.stdout.readline() == "held\n"
+            with pytest.raises(RunError, match="another process is computing"), run.writing():
+                pass
+        finally:
+            other.kill()
+    with run.writing():  # the lock died with its holder
+        pass
+
+
+def test_output_below_a_file_is_refused_even_for_root(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot create the folder .*choose another with --out"):
+        runs.prepare(tmp_path / "file" / "runs")
+    runs.prepare(tmp_path / "fresh" / "runs")
+    assert list((tmp_path / "fresh" / "runs").iterdir()) == []
+
+
+def test_a_folder_that_is_no_run_says_so(tmp_path):
+    with pytest.raises(RunError, match="is not the folder of a run"):
+        runs.read(tmp_path)
