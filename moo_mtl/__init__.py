@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from moo_mtl.observation import Observation as Observation
     from moo_mtl.rules.rule import Rule as Rule
     from moo_mtl.rules.rule import Weighing as Weighing
-    from moo_mtl.trace import Trace as Trace
-    from moo_mtl.trace import trace as trace
+    from moo_mtl.tracing import Trace as Trace
+    from moo_mtl.tracing import trace as trace
     from moo_mtl.training import Balancer as Balancer
     from moo_mtl.training import Task as Task
     from moo_mtl.training import Trainer as Trainer
@@ -31,11 +31,11 @@ _HOME = {
     "Observation": "moo_mtl.observation",
     "Rule": "moo_mtl.rules.rule",
     "Task": "moo_mtl.training",
-    "Trace": "moo_mtl.trace",
+    "Trace": "moo_mtl.tracing",
     "Trainer": "moo_mtl.training",
     "Weighing": "moo_mtl.rules.rule",
     "certify": "moo_mtl.certificate",
-    "trace": "moo_mtl.trace",
+    "trace": "moo_mtl.tracing",
 }
 _MODULES = {"problems", "rules", "solvers"}
 
