@@ -121,7 +121,7 @@ class Average(NamedTuple):
 
     def update(self, value: Tensor, decay: float, mask: Tensor) -> Average:
         """The first value starts the average; an absent task's stands still."""
-        inertia = torch.where(self.updates > 0, decay, 0.0)
+        inertia = decay * (self.updates > 0).double()  # where() of two plain numbers would be float32
         mean = torch.where(mask, inertia * self.mean + (1 - inertia) * value, self.mean)
         return Average(mean, self.updates + mask.double())
 
