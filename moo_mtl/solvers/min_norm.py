@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal
-
 import torch
 from torch import Tensor
 
+from moo_mtl.solvers import reference
+from moo_mtl.solvers.backend import Backend, Constraints, wants_cvxpy
 from moo_mtl.solvers.nonnegative_qp import nonnegative_qp
-from moo_mtl.solvers.normal_form import NormalForm, normal_form
+from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, times
 from moo_mtl.solvers.solution import Solution
-
-Backend = Literal["exact", "cvxpy"]
-Constraints = Callable[[Any], list[Any]]
 
 
 def min_norm(
@@ -45,26 +41,24 @@ def min_norm(
     Source: Desideri (2012), Theorem 2.2; Sener and Koltun (2018), equation 4.
     """
     form = normal_form(gramian, present)
-    K = gramian.shape[-1]
-    weights = _two(form) if K == 2 else _many(form)
-    return certified(form, weights)
+    if wants_cvxpy(backend, extra_constraints):
+        return certified(form, reference.min_norm(form, extra_constraints))
+    return certified(form, simplex_weights(form))
+
+
+def simplex_weights(form: NormalForm) -> Tensor:
+    """The exact weights ``[..., K]``, without their proof."""
+    K = form.norms.shape[-1]
+    return _two(form) if K == 2 else _many(form)
 
 
 def certified(form: NormalForm, weights: Tensor) -> Solution:
     """Value, gap and verdict of simplex weights ``[..., K]``."""
-    q = (form.gramian @ weights.unsqueeze(-1)).squeeze(-1)
+    q = times(form.gramian, weights)
     value = (q * weights).sum(dim=-1)
     least = q.masked_fill(~form.present, torch.inf).amin(dim=-1)
-    gap = torch.where(form.present.any(dim=-1), value - least, 0.0).clamp(min=0) * form.unit
-    value = value.clamp(min=0) * form.unit
-    converged = form.finite & (gap <= form.tolerance * form.mean_square)
-    blank = ~form.finite
-    return Solution(
-        weights.masked_fill(blank.unsqueeze(-1), torch.nan),
-        value.masked_fill(blank, torch.nan),
-        gap.masked_fill(blank, torch.nan),
-        converged,
-    )
+    gap = torch.where(form.present.any(dim=-1), value - least, 0.0).clamp(min=0)
+    return in_their_units(form, weights, value.clamp(min=0), gap, gap <= form.tolerance * form.mean_square)
 
 
 def _two(form: NormalForm) -> Tensor:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from moo_mtl.solvers.normal_form import times
+
 SWEEPS = 12  # of block pivoting before the interior point takes over
 ITERATIONS = 25  # of the interior point; quadratic convergence makes more of them idle
 POLISH = 3  # sweeps of pivoting from the interior point's support
@@ -17,7 +19,7 @@ PATIENCE = 3  # full exchanges without progress before one index at a time (Murt
 RESIDUAL = 1e-13  # of the optimality conditions, relative; above it the interior point is asked too
 
 
-def nonnegative_qp(H: Tensor, b: Tensor, allowed: Tensor, noise: float = 2.3e-16) -> Tensor:
+def nonnegative_qp(H: Tensor, b: Tensor, allowed: Tensor, noise: float = 2.3e-16, start: Tensor | None = None) -> Tensor:
     r"""Minimise :math:`\tfrac12 x^\top H x - b^\top x` over :math:`x \ge 0`, for any batch.
 
     Args:
@@ -25,6 +27,7 @@ def nonnegative_qp(H: Tensor, b: Tensor, allowed: Tensor, noise: float = 2.3e-16
         b: ``[B, K]``.
         allowed: ``[B, K]`` bool; x is 0 elsewhere.
         noise: relative rounding error of H's entries; a ridge of ``2 K noise`` keeps the factorisations positive.
+        start: first guess of the support, ``[B, K]`` bool; all that is allowed by default. Unused on an accelerator.
 
     Returns:
         x, ``[B, K]``. Its optimality is for the caller to certify: :math:`\min(x, Hx - b) = 0` at the solution.
@@ -35,26 +38,23 @@ def nonnegative_qp(H: Tensor, b: Tensor, allowed: Tensor, noise: float = 2.3e-16
     size = torch.where(size > 0, size, 1.0)
     b = b / size
     ridge = torch.full_like(b[:, :1], 2 * b.shape[-1] * noise)
-    solve = _compacting if H.device.type == "cpu" else _masked
-    return solve(H, b, allowed, ridge) * size
+    if H.device.type != "cpu":
+        return _rescue(H, b, allowed, ridge, torch.zeros_like(b)) * size
+    free = allowed if start is None else allowed & start
+    return _compacting(H, b, allowed, ridge, free) * size
 
 
-def _compacting(H: Tensor, b: Tensor, allowed: Tensor, ridge: Tensor) -> Tensor:
+def _compacting(H: Tensor, b: Tensor, allowed: Tensor, ridge: Tensor, free: Tensor) -> Tensor:
     """Pivot all members, and pass on those that are not solved."""
-    x = _pivot(H, b, allowed, ridge, allowed, SWEEPS)
+    x = _pivot(H, b, allowed, ridge, free, SWEEPS)
     left = (_residual(H, b, allowed, x) > RESIDUAL).nonzero().squeeze(-1)
     if left.numel():
         x[left] = _rescue(H[left], b[left], allowed[left], ridge[left], x[left])
     return x
 
 
-def _masked(H: Tensor, b: Tensor, allowed: Tensor, ridge: Tensor) -> Tensor:
-    """The same work for every member: fixed iteration counts, nothing read back."""
-    return _rescue(H, b, allowed, ridge, torch.zeros_like(b))
-
-
 def _rescue(H: Tensor, b: Tensor, allowed: Tensor, ridge: Tensor, x: Tensor) -> Tensor:
-    """Best of ``x``, the interior point, and the interior point's support solved exactly."""
+    """Best of ``x``, the interior point, and the interior point's support solved exactly. Reads nothing back to the host."""
     ridge = _sufficient(H, allowed, ridge)
     inner, slack = _interior_point(H, b, allowed, ridge)
     polished = _pivot(H, b, allowed, ridge, allowed & (inner > slack), POLISH, compact=False)
@@ -69,7 +69,7 @@ def _residual(H: Tensor, b: Tensor, allowed: Tensor, x: Tensor) -> Tensor:
 
     The slope is not divided by the size of x: an x that is large because a factorisation failed must show.
     """
-    slope = _times(H, x) - b
+    slope = times(H, x) - b
     size = x.abs().amax(dim=-1, keepdim=True).clamp(min=1.0)
     return torch.minimum(x / size, slope).abs().where(allowed, 0.0).amax(dim=-1).nan_to_num(nan=torch.inf)
 
@@ -100,7 +100,7 @@ def _pivot(H: Tensor, b: Tensor, allowed: Tensor, ridge: Tensor, free: Tensor, s
     for sweep in range(sweeps):
         factor = torch.linalg.cholesky_ex(_restrict(H, free, ridge)).L
         y = torch.cholesky_solve((b * free).unsqueeze(-1), factor).squeeze(-1)
-        slope = _times(H, y) - b
+        slope = times(H, y) - b
         slack = 1e-14 * (1 + y.abs().amax(dim=-1, keepdim=True))
         wrong = torch.where(free, y < -slack, slope < -slack) & allowed
         if where is None:
@@ -134,7 +134,7 @@ def _interior_point(H: Tensor, b: Tensor, allowed: Tensor, ridge: Tensor) -> tup
     n = b.shape[-1]
     for _ in range(ITERATIONS):
         factor = torch.linalg.cholesky_ex(H + torch.diag_embed(z / x)).L
-        residual = _times(H, x) - b - z
+        residual = times(H, x) - b - z
         product = x * z
         mean = product.mean(dim=-1, keepdim=True)
         dx = _solve(factor, -residual - z)
@@ -158,7 +158,3 @@ def _to_boundary(x: Tensor, step: Tensor) -> Tensor:
 
 def _solve(factor: Tensor, right: Tensor) -> Tensor:
     return torch.cholesky_solve(right.unsqueeze(-1), factor).squeeze(-1)
-
-
-def _times(H: Tensor, x: Tensor) -> Tensor:
-    return (H @ x.unsqueeze(-1)).squeeze(-1)

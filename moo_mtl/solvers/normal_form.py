@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
+from moo_mtl.solvers.solution import Solution
 
 TOLERANCE = 1e-12  # relative gap at which a solution from a float64 Gramian counts as converged
 
@@ -33,6 +36,14 @@ class NormalForm(NamedTuple):
     finite: Tensor
     noise: float
 
+    def map(self, change: Callable[[Tensor], Tensor]) -> NormalForm:
+        """The same change of the batch dimensions applied to every field."""
+        return NormalForm(*(change(field) for field in self[:-1]), self.noise)
+
+    def select(self, index: Tensor) -> NormalForm:
+        """Some members of a flat batch."""
+        return self.map(lambda field: field[index])
+
     @property
     def tolerance(self) -> float:
         """Relative gap that can be asked of a Gramian with this much rounding noise."""
@@ -40,9 +51,9 @@ class NormalForm(NamedTuple):
 
     @property
     def mean_square(self) -> Tensor:
-        """trace G / K over the present tasks, ``[...]``: the measure of relative gaps; 1 where all gradients are zero."""
+        """Mean of the present squared lengths in units of c, ``[...]``: the measure of relative gaps; 1 where all are zero."""
         squares = self.norms.square().sum(dim=-1) / self.present.sum(dim=-1).clamp(min=1)
-        return torch.where(squares > 0, squares, 1.0) * self.unit
+        return torch.where(squares > 0, squares, 1.0)
 
 
 def normal_form(gramian: Tensor, present: Tensor | None = None) -> NormalForm:
@@ -63,7 +74,7 @@ def normal_form(gramian: Tensor, present: Tensor | None = None) -> NormalForm:
         mask = torch.ones(G.shape[:-1], dtype=torch.bool, device=G.device)
     else:
         mask = check_present(present, K)
-        batch = torch.broadcast_tensors(mask[..., 0], G[..., 0, 0])[0].shape
+        batch = np.broadcast_shapes(mask.shape[:-1], G.shape[:-2])
         mask, G = mask.expand(*batch, K), G.expand(*batch, K, K)
         G = G.masked_fill(~(mask.unsqueeze(-1) & mask.unsqueeze(-2)), 0.0)
     finite = G.isfinite().all(dim=-1).all(dim=-1)
@@ -76,6 +87,42 @@ def normal_form(gramian: Tensor, present: Tensor | None = None) -> NormalForm:
     cosines = (G * inverse.unsqueeze(-1) * inverse.unsqueeze(-2)).clamp(-1, 1)
     cosines = (cosines + cosines.mT) / 2
     return NormalForm(G / unit[..., None, None], unit, norms / unit.sqrt().unsqueeze(-1), cosines, mask, finite, noise)
+
+
+def in_their_units(
+    form: NormalForm, weights: Tensor, value: Tensor, gap: Tensor, converged: Tensor, power: float = 1.0
+) -> Solution:
+    """A Solution whose value and gap were computed on ``G / c``; they scale with ``c ** power``. Blanks non-finite members."""
+    scale = form.unit**power
+    blank = ~form.finite
+    return Solution(
+        weights.masked_fill(blank.unsqueeze(-1), torch.nan),
+        (value * scale).masked_fill(blank, torch.nan),
+        (gap * scale).masked_fill(blank, torch.nan),
+        converged & form.finite,
+    )
+
+
+def preference_of(form: NormalForm, preference: Tensor | None) -> Tensor:
+    """The preference ``[..., K]`` in float64, 0 for absent tasks; ``1 / K`` over the present ones if none is given.
+
+    Raises:
+        InputError: it has not K entries, or (read on CPU only) one is negative or not finite.
+    """
+    if preference is None:
+        return form.present.double() / form.present.sum(dim=-1, keepdim=True).clamp(min=1)
+    K = form.norms.shape[-1]
+    if preference.shape[-1:] != (K,):
+        raise InputError(f"preference: found shape {list(preference.shape)}; expected [..., {K}], one entry per task")
+    chosen = preference.detach().double().to(form.norms.device).expand(form.norms.shape) * form.present
+    if chosen.device.type == "cpu" and not bool((chosen.isfinite() & (chosen >= 0)).all()):
+        raise InputError("preference: found a negative or non-finite entry; expected finite numbers that are at least 0")
+    return chosen
+
+
+def times(matrix: Tensor, vector: Tensor) -> Tensor:
+    """``[..., K, K]`` times ``[..., K]``."""
+    return (matrix @ vector.unsqueeze(-1)).squeeze(-1)
 
 
 def check_gramian(gramian: Tensor) -> None:

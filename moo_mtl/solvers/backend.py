@@ -1,0 +1,34 @@
+"""Which program answers: the exact kernels, or CVXPY with the program as its paper states it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from moo_mtl.errors import InputError, unknown
+
+Backend = Literal["exact", "cvxpy"]
+Constraints = Callable[[Any], list[Any]]  # CVXPY variable -> CVXPY constraints
+
+
+def wants_cvxpy(backend: str, extra_constraints: Constraints | None) -> bool:
+    """Whether CVXPY is asked for.
+
+    Raises:
+        InputError: the backend is unknown, or constraints come without ``backend="cvxpy"``.
+    """
+    if backend not in ("exact", "cvxpy"):
+        raise unknown("backend", str(backend), ["exact", "cvxpy"])
+    if extra_constraints is not None and backend == "exact":
+        raise InputError('extra_constraints: the exact kernels know no constraints but their own; pass backend="cvxpy"')
+    return backend == "cvxpy"
+
+
+def closed_form_only(name: str, backend: str, extra_constraints: Constraints | None) -> None:
+    """Refuse CVXPY for a rule whose weights are a closed form, not a program.
+
+    Raises:
+        InputError: ``backend`` is not ``"exact"``.
+    """
+    if wants_cvxpy(backend, extra_constraints):
+        raise InputError(f'{name}: its weights are a closed form of the Gramian, with no convex program; use backend="exact"')

@@ -1,0 +1,210 @@
+"""Projection onto the dual cone, the directions that increase no loss: UPGrad and DualProj."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from moo_mtl.errors import InputError
+from moo_mtl.solvers import reference
+from moo_mtl.solvers.backend import Backend, Constraints, wants_cvxpy
+from moo_mtl.solvers.nonnegative_qp import nonnegative_qp
+from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, preference_of, times
+from moo_mtl.solvers.solution import Solution
+
+
+def dual_cone(
+    gramian: Tensor,
+    bound: Tensor,
+    *,
+    present: Tensor | None = None,
+    backend: Backend = "exact",
+    extra_constraints: Constraints | None = None,
+) -> Solution:
+    r"""Weights of the projection of :math:`J^\top u` onto the dual cone :math:`\{d : J d \ge 0\}`.
+
+    .. math:: \min_{v \ge u} \tfrac12 v^\top G v
+
+    The projected direction :math:`J^\top v` is unique; where gradients depend on each other, v need not be.
+
+    Args:
+        gramian: ``[..., K, K]``, any scale.
+        bound: u, ``[..., K]``, of any sign.
+        present: ``[..., K]`` bool; an absent task has weight 0 and is left out.
+        backend: ``"exact"``, or ``"cvxpy"`` for the program as stated, solved one by one by Clarabel.
+        extra_constraints: receives the CVXPY variable v, ``[K]``, and returns further constraints; needs ``"cvxpy"``.
+
+    Returns:
+        Weights v; the value :math:`\tfrac12 v^\top G v`; and as gap the complementarity
+        :math:`\sum_k (v - u)_k |Gv|_k` plus :math:`\lVert J^\top u \rVert` times the largest conflict
+        :math:`\max_k (-g_k^\top d)_+ / \lVert g_k \rVert`. Without conflict the gap bounds the squared distance to the
+        exact direction. A task without gradient keeps ``v = u``.
+
+    Raises:
+        InputError: a shape or dtype is not as stated, or constraints come without ``backend="cvxpy"``.
+        SolverError: the CVXPY program has no solution.
+
+    Source: Lopez-Paz and Ranzato (2017), equation 11; Quinton and Rey (2024), Proposition 1.
+    """
+    form = normal_form(gramian, present)
+    u = _bound(form, bound)
+    if wants_cvxpy(backend, extra_constraints):
+        return _certified(form, u, reference.dual_cone(form, u, extra_constraints))
+    return _certified(form, u, _project(form, u, form.present))
+
+
+def dualproj(
+    gramian: Tensor,
+    preference: Tensor | None = None,
+    *,
+    present: Tensor | None = None,
+    backend: Backend = "exact",
+    extra_constraints: Constraints | None = None,
+) -> Solution:
+    """``dual_cone`` of a preference ``[..., K]``, the projection of the preferred mean gradient; ``1 / K`` by default.
+
+    Args:
+        gramian: ``[..., K, K]``, any scale.
+        preference: at least 0, ``[..., K]``.
+        present: as in ``dual_cone``.
+        backend: as in ``dual_cone``.
+        extra_constraints: as in ``dual_cone``.
+
+    Raises:
+        InputError: as ``dual_cone``, or a preference is negative (read on CPU only).
+        SolverError: the CVXPY program has no solution.
+
+    Source: Lopez-Paz and Ranzato (2017); TorchJD's DualProj.
+    """
+    form = normal_form(gramian, present)
+    u = preference_of(form, preference)
+    if wants_cvxpy(backend, extra_constraints):
+        return _certified(form, u, reference.dual_cone(form, u, extra_constraints))
+    return _certified(form, u, _project_two(form, u) if u.shape[-1] == 2 else _project(form, u, form.present))
+
+
+def upgrad(
+    gramian: Tensor,
+    preference: Tensor | None = None,
+    *,
+    present: Tensor | None = None,
+    backend: Backend = "exact",
+    extra_constraints: Constraints | None = None,
+) -> Solution:
+    r"""Sum of every gradient's own projection onto the dual cone.
+
+    .. math:: w = \sum_k v^{(k)}, \qquad v^{(k)} = \arg\min_{v \ge p_k e_k} v^\top G v
+
+    Args:
+        gramian: ``[..., K, K]``, any scale.
+        preference: p at least 0, ``[..., K]``; ``1 / K`` over the present tasks by default.
+        present: as in ``dual_cone``.
+        backend: as in ``dual_cone``; one program for each of the K projections.
+        extra_constraints: receives the variable of each projection in turn.
+
+    Returns:
+        Weights w; as value the squared length ``w'Gw`` of the direction; as gap the sum of the K projections' gaps.
+
+    Raises:
+        InputError: as ``dual_cone``, or a preference is negative (read on CPU only).
+        SolverError: a CVXPY program has no solution.
+
+    Source: Quinton and Rey (2024), Definition of UPGrad, equation 4.
+    """
+    form = normal_form(gramian, present)
+    u = torch.diag_embed(preference_of(form, preference))  # [..., K, K]: one bound a row
+    each = spread(form)
+    if wants_cvxpy(backend, extra_constraints):
+        v = reference.dual_cone(each, u, extra_constraints)
+    elif u.shape[-1] == 2:
+        v = _project_two(each, u)
+    elif u.shape[-1] == 3:
+        v = _project_one_of_three(each, u)
+    else:
+        # Its own gradient never needs more than p_k: were (Gv)_k = 0 beside complementarity, v'Gv would be 0, and v could shrink.
+        others = ~torch.eye(u.shape[-1], dtype=torch.bool, device=u.device)
+        v = _project(each, u, each.present & others)
+    apart = _certified(each, u, v)
+    w = apart.weights.sum(dim=-2)
+    safe = w.nan_to_num()
+    value = (times(form.gramian, safe) * safe).sum(dim=-1).clamp(min=0)
+    return in_their_units(form, w, value, apart.gap.sum(dim=-1) / form.unit, apart.converged.all(dim=-1))
+
+
+def spread(form: NormalForm) -> NormalForm:
+    """The same Gramian for each of K right-hand sides: a new axis before the last of every field, nothing copied."""
+    K = form.norms.shape[-1]
+    batch = form.norms.shape[:-1]
+
+    def again(field: Tensor, trailing: int) -> Tensor:
+        return field.unsqueeze(len(batch)).expand(*batch, K, *field.shape[field.ndim - trailing :])
+
+    return form._replace(
+        gramian=again(form.gramian, 2),
+        unit=again(form.unit, 0),
+        norms=again(form.norms, 1),
+        cosines=again(form.cosines, 2),
+        present=again(form.present, 1),
+        finite=again(form.finite, 0),
+    )
+
+
+def _bound(form: NormalForm, bound: Tensor) -> Tensor:
+    if bound.shape[-1:] != form.norms.shape[-1:]:
+        raise InputError(f"bound: found shape {list(bound.shape)}; expected [..., {form.norms.shape[-1]}], one entry per task")
+    return bound.detach().double().expand(form.norms.shape) * form.present
+
+
+def _project(form: NormalForm, u: Tensor, allowed: Tensor) -> Tensor:
+    """With unit rows and v = u + z: minimise ``z'Cz/2 + (Cu)'z`` over z at least 0, each problem in its own unit."""
+    K = u.shape[-1]
+    moving = form.norms > 0
+    scaled = form.norms * u
+    b = -times(form.cosines, scaled).reshape(-1, K)
+    z = nonnegative_qp(form.cosines.reshape(-1, K, K), b, (allowed & moving).reshape(-1, K), form.noise, start=b > 0)
+    return u + torch.where(moving, z.reshape(u.shape) / form.norms, 0.0)
+
+
+def _project_two(form: NormalForm, u: Tensor) -> Tensor:
+    """For K = 2 and u at least 0, at most one task is in conflict, and lifting it away puts the other in none."""
+    moving = form.norms > 0
+    lift = (-times(form.cosines, form.norms * u)).clamp(min=0)
+    return u + torch.where(moving & form.present, lift / form.norms, 0.0)
+
+
+def _project_one_of_three(form: NormalForm, u: Tensor) -> Tensor:
+    """For K = 3 and ``u = p_k e_k`` in row k: the two other weights, in closed form.
+
+    Each alone first; if the one it leaves out is then in conflict, both are positive and solve a 2 x 2 system.
+    """
+    C = form.cosines[..., 0, :, :]
+    left, right = [1, 2, 0], [2, 0, 1]
+    own = [0, 1, 2]
+    a, b, between = C[..., own, left], C[..., own, right], C[..., left, right]
+    alone_a, alone_b = (-a).clamp(min=0), (-b).clamp(min=0)
+    enough_a = b + between * alone_a >= 0
+    enough_b = a + between * alone_b >= 0
+    sine = ((1 - between) * (1 + between)).clamp(min=1e-300)
+    y_a = torch.where(enough_a, alone_a, torch.where(enough_b, 0.0, ((between * b - a) / sine).clamp(min=0)))
+    y_b = torch.where(enough_a, 0.0, torch.where(enough_b, alone_b, ((between * a - b) / sine).clamp(min=0)))
+    norms = form.norms[..., 0, :]
+    base = norms * u.diagonal(dim1=-2, dim2=-1)
+    v = u.clone()
+    v[..., own, left] = torch.where(norms[..., left] > 0, y_a * base / norms[..., left], 0.0)
+    v[..., own, right] = torch.where(norms[..., right] > 0, y_b * base / norms[..., right], 0.0)
+    return v
+
+
+def _certified(form: NormalForm, u: Tensor, v: Tensor) -> Solution:
+    scaled = form.norms * v
+    slope = times(form.cosines, scaled)
+    excess = form.norms * (v - u)
+    value = (scaled * slope).sum(dim=-1).clamp(min=0) / 2
+    before = form.norms * u
+    length = (times(form.cosines, before) * before).sum(dim=-1).clamp(min=0).sqrt()
+    conflict = (-slope).clamp(min=0).masked_fill(~form.present, 0.0).amax(dim=-1)
+    gap = (excess * slope.abs()).sum(dim=-1).clamp(min=0) + conflict * length
+    size = before.abs().amax(dim=-1).square()
+    # Near dependence the weights grow, and rounding hides squared lengths below noise |v|^2.
+    size = torch.maximum(form.tolerance * size, 8 * form.noise * scaled.abs().sum(dim=-1).square())
+    return in_their_units(form, v, value, gap, gap <= u.shape[-1] * size)

@@ -1,0 +1,277 @@
+r"""Best worst-case improvement near the mean gradient: within a ball (CAGrad) or within a cone (ConicGrad).
+
+Both directions are multiples of a min-norm point of the hull of shifted gradients :math:`g_k + \tau g_0`, where :math:`g_0` is
+the mean gradient. They differ in the equation that picks the shift: the ball touches where
+:math:`\lVert J^\top w \rVert = \tau c \lVert g_0 \rVert`, the cone where :math:`\cos(J^\top w + \tau g_0, g_0) = c`. On a fixed
+support w is affine in the shift, both equations are at most quadratic, and Newton's method is exact once the support is.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from moo_mtl.errors import InputError
+from moo_mtl.solvers import reference
+from moo_mtl.solvers.backend import Backend, Constraints, wants_cvxpy
+from moo_mtl.solvers.min_norm import simplex_weights
+from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, times
+from moo_mtl.solvers.solution import Solution
+
+SHIFTS = 40  # tried on CPU at most; three are typical
+SHIFTS_MASKED = 10  # tried on an accelerator, always
+
+
+def cagrad(
+    gramian: Tensor,
+    c: float,
+    *,
+    present: Tensor | None = None,
+    backend: Backend = "exact",
+    extra_constraints: Constraints | None = None,
+) -> Solution:
+    r"""Total weights of CAGrad, without rescaling.
+
+    .. math:: \max_d \min_k g_k^\top d \quad\text{s.t.}\quad \lVert d - g_0 \rVert \le c \lVert g_0 \rVert; \qquad
+              d = g_0 + \frac{c \lVert g_0 \rVert}{\lVert g_w \rVert} g_w, \quad
+              w = \arg\min_{w \in \Delta} g_w^\top g_0 + c \lVert g_0 \rVert \lVert g_w \rVert
+
+    Args:
+        gramian: ``[..., K, K]``, any scale.
+        c: radius relative to the mean gradient, at least 0.
+        present: ``[..., K]`` bool; an absent task has weight 0 and is left out, of the mean too.
+        backend: ``"exact"``, or ``"cvxpy"`` for the dual program as stated, solved one by one by Clarabel.
+        extra_constraints: receives the CVXPY variable w on the simplex, ``[K]``, and returns further constraints.
+
+    Returns:
+        Weights :math:`1/K + (c \lVert g_0 \rVert / \lVert g_w \rVert) w` of d; the value :math:`\min_k g_k^\top d`; and as gap
+        the dual objective less that value. At a Pareto-stationary point the weights are 0 for ``c >= 1``, and otherwise those
+        of the direction nearest to :math:`g_0`.
+
+    Raises:
+        InputError: ``c`` is negative, or a shape, dtype or backend is not as stated.
+        SolverError: the CVXPY program has no solution.
+
+    Source: Liu et al. (2021), equations 3 and 4.
+    """
+    if not 0 <= c < float("inf"):
+        raise InputError(f"cagrad: c must be finite and at least 0, found {c}")
+    form = normal_form(gramian, present)
+    mean = _Mean.of(form)
+    if wants_cvxpy(backend, extra_constraints):
+        return _certified_ball(form, mean, c, reference.cagrad(form, c, extra_constraints))
+    radius = c * c * mean.square
+    piece = _Piece.of(form, mean, simplex_weights(form))
+    stationary = (piece.nearest <= form.tolerance) & (piece.bend <= radius)
+
+    def touching(on: _Piece, mean: _Mean) -> Tensor:
+        rest = c * c * mean.square - on.bend
+        return torch.where(rest > 0, on.nearest / rest, torch.inf).sqrt()
+
+    def outside(w: Tensor, tau: Tensor, form: NormalForm, mean: _Mean) -> Tensor:
+        return _square(form, w) > tau.square() * c * c * mean.square
+
+    w, tau = _search(form, mean, piece, touching, outside)
+    solution = _certified_ball(form, mean, c, w)
+    if bool(stationary.any()) if stationary.device.type == "cpu" else True:
+        return _stationary_ball(form, mean, c, piece, stationary, solution)
+    return solution
+
+
+def conicgrad(
+    gramian: Tensor,
+    c: float,
+    *,
+    present: Tensor | None = None,
+    backend: Backend = "exact",
+    extra_constraints: Constraints | None = None,
+) -> Solution:
+    r"""Weights of the exact ConicGrad direction.
+
+    .. math:: \max_d \min_k g_k^\top d - \tfrac12 \lVert d \rVert^2 \quad\text{s.t.}\quad
+              g_0^\top d \ge c \lVert g_0 \rVert \lVert d \rVert
+
+    Args:
+        gramian: ``[..., K, K]``, any scale.
+        c: cosine of the cone's half-angle, in [0, 1).
+        present: ``[..., K]`` bool; an absent task has weight 0 and is left out, of the mean too.
+        backend: ``"exact"``, or ``"cvxpy"`` for the program as stated, solved one by one by Clarabel.
+        extra_constraints: receives the CVXPY variable of the weights of d, ``[K]``, and returns further constraints.
+
+    Returns:
+        Weights of d, at least 0, and all 0 where no direction of the cone improves every task; the value
+        :math:`\min_k g_k^\top d - \tfrac12 \lVert d \rVert^2`; and as gap the distance of that value from its dual bound.
+
+    Raises:
+        InputError: ``c`` is outside [0, 1), or a shape, dtype or backend is not as stated.
+        SolverError: the CVXPY program has no solution.
+
+    Source: Hassanpour et al. (2025), the program that their closed form approximates.
+    """
+    if not 0 <= c < 1:
+        raise InputError(f"conicgrad: c is a cosine in [0, 1), found {c}")
+    form = normal_form(gramian, present)
+    mean = _Mean.of(form)
+    if wants_cvxpy(backend, extra_constraints):
+        weights = reference.conicgrad(form, c, extra_constraints)
+        return _certified_cone(form, mean, c, weights, weights)
+    piece = _Piece.of(form, mean, simplex_weights(form))
+
+    def touching(on: _Piece, mean: _Mean) -> Tensor:
+        # (tau A + e)^2 = c^2 g (h + 2 tau e + tau^2 A), A = g - bend: the larger root of a quadratic.
+        A, e, edge = mean.square - on.bend, on.along, c * c * mean.square
+        square, half, rest = A * (A - edge), e * (A - edge), e * e - edge * on.nearest
+        root = (-half + (half * half - square * rest).clamp(min=0).sqrt()) / torch.where(square > 0, square, 1.0)
+        return torch.where(square > 0, root.clamp(min=0), torch.inf)
+
+    def outside(w: Tensor, tau: Tensor, form: NormalForm, mean: _Mean) -> Tensor:
+        forward = (w * mean.products).sum(dim=-1)
+        length = _square(form, w) + 2 * tau * forward + tau.square() * mean.square
+        return forward + tau * mean.square < c * (mean.square * length.clamp(min=0)).sqrt()
+
+    w, tau = _search(form, mean, piece, touching, outside)
+    along = w + tau.unsqueeze(-1) * mean.weights
+    least = times(form.gramian, along).masked_fill(~form.present, torch.inf).amin(dim=-1).clamp(min=0)
+    length = _square(form, along)
+    weights = torch.where(length > 0, least / length, 0.0).nan_to_num(posinf=0.0).unsqueeze(-1) * along
+    return _certified_cone(form, mean, c, w, weights)
+
+
+class _Mean(NamedTuple):
+    """The mean gradient, as the Gramian sees it."""
+
+    weights: Tensor  # 1 / K on the present tasks, [..., K]
+    products: Tensor  # g_k'g_0, [..., K]
+    square: Tensor  # |g_0|^2, [...]
+
+    @classmethod
+    def of(cls, form: NormalForm) -> _Mean:
+        weights = form.present.double() / form.present.sum(dim=-1, keepdim=True).clamp(min=1)
+        products = times(form.gramian, weights)
+        return cls(weights, products, (weights * products).sum(dim=-1).clamp(min=0))
+
+
+class _Piece(NamedTuple):
+    r"""The path on one support: :math:`w = w_0 + \tau \beta`, :math:`|g_w|^2 = h + \tau^2 B`, :math:`g_w' g_0 = e - \tau B`."""
+
+    start: Tensor  # w_0, [..., K]
+    slope: Tensor  # beta, [..., K], of sum 0
+    nearest: Tensor  # h
+    bend: Tensor  # B
+    along: Tensor  # e
+
+    @classmethod
+    def of(cls, form: NormalForm, mean: _Mean, w: Tensor) -> _Piece:
+        free = (w > 0).to(w.dtype)
+        both = free.unsqueeze(-1) * free.unsqueeze(-2)
+        M = (form.gramian + 1) * both
+        ridge = 2 * w.shape[-1] * form.noise
+        M.diagonal(dim1=-2, dim2=-1).add_(torch.where(free > 0, ridge, 1.0))
+        right = torch.stack([free, free * mean.products], dim=-1)
+        p, q = torch.cholesky_solve(right, torch.linalg.cholesky_ex(M).L).unbind(dim=-1)
+        total = p.sum(dim=-1, keepdim=True)
+        total = torch.where(total > 0, total, 1.0)
+        start = p / total
+        slope = start * q.sum(dim=-1, keepdim=True) - q
+        return cls(start, slope, _square(form, start), _square(form, slope), (start * mean.products).sum(dim=-1))
+
+
+def _search(form: NormalForm, mean: _Mean, piece: _Piece, touching, outside) -> tuple[Tensor, Tensor]:  # type: ignore[no-untyped-def]
+    """Weights and shift of the point of the path where the constraint touches, or of its start where it never binds."""
+    cpu = form.gramian.device.type == "cpu"
+    batch = form.unit.shape
+    flat = _flat(form)
+    mean = _Mean(*(field.reshape(-1, *field.shape[len(batch) :]) for field in mean))
+    piece = _Piece(*(field.reshape(-1, *field.shape[len(batch) :]) for field in piece))
+    w = piece.start
+    zero = torch.zeros_like(flat.unit)
+    low, high = zero, torch.full_like(zero, torch.inf)
+    bound = outside(w, zero, flat, mean)
+    tau = torch.where(bound, touching(piece, mean), zero)
+    answer, shift = w.clone(), zero.clone()
+    where = torch.arange(len(zero), device=zero.device)
+    for _ in range(SHIFTS if cpu else SHIFTS_MASKED):
+        reach = _square(flat, w).sqrt() / mean.square.clamp(min=1e-300).sqrt()
+        grown = torch.maximum(4 * low, reach).clamp(min=1e-8)
+        middle = torch.where(high.isinf(), grown, torch.where(low > 0, (low * high).sqrt(), high / 16))
+        tau = torch.where((tau > low) & (tau < high) & tau.isfinite(), tau, torch.where(bound, middle, 0.0))
+        w = _point(flat, mean, tau)
+        piece = _Piece.of(flat, mean, w)
+        affine = (piece.start + tau.unsqueeze(-1) * piece.slope).clamp(min=0)
+        exact = affine / affine.sum(dim=-1, keepdim=True).clamp(min=1e-300)
+        root = touching(piece, mean)
+        done = ~bound | ((root - tau).abs() <= 1e-13 * tau)
+        answer[where], shift[where] = exact, torch.where(bound, tau, 0.0)
+        beyond = outside(w, tau, flat, mean)
+        low, high = torch.where(beyond, tau, low), torch.where(beyond, high, tau)
+        tau = root
+        if cpu:
+            left = (~done & (high - low > 1e-14 * low)).nonzero().squeeze(-1)
+            if not left.numel():
+                break
+            if left.numel() < len(done):
+                flat, mean = flat.select(left), _Mean(*(field[left] for field in mean))
+                low, high, tau, w, bound, where = (t[left] for t in (low, high, tau, w, bound, where))
+    return answer.reshape(form.norms.shape), shift.reshape(batch)
+
+
+def _point(form: NormalForm, mean: _Mean, tau: Tensor) -> Tensor:
+    """Min-norm weights of the gradients shifted by ``tau g_0``."""
+    pull = tau.unsqueeze(-1) * mean.products
+    shifted = form.gramian + pull.unsqueeze(-1) + pull.unsqueeze(-2) + (tau.square() * mean.square)[..., None, None]
+    return simplex_weights(normal_form(shifted, form.present)._replace(noise=form.noise))
+
+
+def _certified_ball(form: NormalForm, mean: _Mean, c: float, w: Tensor) -> Solution:
+    radius = c * mean.square.sqrt()
+    length = _square(form, w).sqrt()
+    weights = mean.weights + torch.where(length > 0, radius / length, 0.0).unsqueeze(-1) * w
+    worst = times(form.gramian, weights).masked_fill(~form.present, torch.inf).amin(dim=-1)
+    value = torch.where(form.present.any(dim=-1), worst, 0.0)
+    gap = ((w * mean.products).sum(dim=-1) + radius * length - value).clamp(min=0)
+    return in_their_units(form, weights, value, gap, gap <= 100 * form.tolerance * form.mean_square)
+
+
+def _stationary_ball(form: NormalForm, mean: _Mean, c: float, piece: _Piece, where: Tensor, other: Solution) -> Solution:
+    """Where the hull holds 0 and the projection of g_0 onto the dual cone is within the ball: that projection, value 0."""
+    lift = (
+        torch.where(piece.start > 0, -piece.slope / piece.start.clamp(min=1e-300), 0.0).clamp(min=0).amax(dim=-1, keepdim=True)
+    )
+    weights = mean.weights + piece.slope + lift * piece.start if c < 1 else torch.zeros_like(mean.weights)
+    worst = times(form.gramian, weights).masked_fill(~form.present, torch.inf).amin(dim=-1)
+    value = torch.where(form.present.any(dim=-1), worst, 0.0)
+    gap = (-value).clamp(min=0)  # no direction improves every task, so the best value is 0
+    noise = form.noise * form.norms.shape[-1] * weights.abs().sum(dim=-1)
+    own = in_their_units(form, weights, value, gap, gap <= torch.maximum(100 * form.tolerance * form.mean_square, 8 * noise))
+    wide = where.unsqueeze(-1)
+    return Solution(
+        torch.where(wide, own.weights, other.weights), *(torch.where(where, a, b) for a, b in zip(own[1:], other[1:]))
+    )
+
+
+def _certified_cone(form: NormalForm, mean: _Mean, c: float, w: Tensor, weights: Tensor) -> Solution:
+    """Dual bound: half the squared length of the projection of ``J'w`` onto the cone."""
+    total = w.sum(dim=-1, keepdim=True)
+    w = torch.where(total > 0, w / total.clamp(min=1e-300), mean.weights)
+    axis = mean.square.sqrt()
+    along = torch.where(axis > 0, (w * mean.products).sum(dim=-1) / axis.clamp(min=1e-300), 0.0)
+    across = (_square(form, w) - along.square()).clamp(min=0).sqrt()
+    s = (1 - c * c) ** 0.5
+    edge = (c * along + s * across).clamp(min=0)
+    dual = torch.where(c * across <= s * along, along.square() + across.square(), edge.square()) / 2
+    q = times(form.gramian, weights)
+    value = q.masked_fill(~form.present, torch.inf).amin(dim=-1) - (q * weights).sum(dim=-1) / 2
+    value = torch.where(form.present.any(dim=-1), value, 0.0)
+    gap = (dual - value).clamp(min=0)
+    return in_their_units(form, weights, value, gap, gap <= 100 * form.tolerance * form.mean_square)
+
+
+def _flat(form: NormalForm) -> NormalForm:
+    n = form.unit.ndim
+    return form.map(lambda field: field.reshape(-1, *field.shape[n:]))
+
+
+def _square(form: NormalForm, w: Tensor) -> Tensor:
+    return (times(form.gramian, w) * w).sum(dim=-1).clamp(min=0)
