@@ -113,10 +113,18 @@ class TrainRun(Single):
     model: Choice
     tasks: list[str] | None = None  # None: all of them
     epochs: PositiveInt
-    batch_size: PositiveInt
-    optimizer: Literal["sgd", "adam"] = "adam"
+    batch_size: PositiveInt | None = None  # None: the whole training set
+    optimizer: Literal["sgd", "adam", "adamw"] = "adam"
     momentum: NonNegativeFloat = 0.0
     weight_decay: NonNegativeFloat = 0.0
+    heads: Literal["paper", "raw", "loss", "weighted"] = "paper"
+    engine: str = "auto"
+    every: PositiveInt = 1
+    preference: list[float] | None = None
+    clip: PositiveFloat | None = None
+    certify_every: NonNegativeInt = 0
+    until: PositiveFloat | None = None
+    select: Literal["loss", "metric"] = "loss"
     dtype: Literal["float32", "float64", "bfloat16"] = "float32"
 
 

@@ -19,8 +19,6 @@ from moo_mtl.runs import Run
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from moo_mtl.trace import Trace
-
 
 @dataclass(frozen=True)
 class Record:
@@ -31,12 +29,17 @@ class Record:
     run: Run
 
     @property
+    def alone(self) -> bool:
+        """Whether the run is of one task by itself, for the others to be compared with."""
+        return isinstance(self.config, TrainRun) and self.config.tasks is not None and len(self.config.tasks) == 1
+
+    @property
     def metrics(self) -> dict[str, Any]:
         return self.run.metrics
 
-    def load(self) -> Trace:
-        """The arrays of the result."""
-        return single_run.result(self.config, self.run)
+    def load(self) -> Any:
+        """The arrays of the result: a ``Trace``, a ``History``."""
+        return single_run.kind(self.config).result(self.run)
 
 
 def check(experiment: Experiment) -> None:
@@ -46,7 +49,7 @@ def check(experiment: Experiment) -> None:
         MooMtlError: the first thing that is wrong; the message begins with the experiment's name.
     """
     for single in experiment.singles:
-        single_run.check(single)
+        single_run.kind(single).check(single)
     for script in experiment.figures:
         if not script.is_file():
             raise InputError(f"figures: there is no script {script}; paths are relative to the experiment file")
@@ -66,7 +69,7 @@ def compute(experiment: Experiment, root: Path, reporter: Reporter) -> list[Reco
         if run.state == "finished":
             reporter.done(f"{title}: found in {run.folder}")
         else:
-            total, unit = single_run.length(single)
+            total, unit = single_run.kind(single).length(single)
             single_run.perform(single, run, reporter.follow(title, total, unit))
             reporter.done(f"{title}: {run.status['seconds']:.1f} s, {run.folder}")
         records.append(Record(label, single, run))

@@ -156,7 +156,7 @@ def write(file: Path, save: Callable[[Path], object]) -> None:
 
 
 def write_json(file: Path, value: Any) -> None:
-    text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
     write(file, lambda part: part.write_text(text, encoding="utf-8"))
 
 

@@ -1,4 +1,4 @@
-"""Two-dimensional problem: trajectories over the landscape of the losses, and in loss space with the exact front; a column per rule."""
+"""Two-dimensional problem: trajectories over the landscape, and in loss space with the exact front; a column per rule."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def test_two_processes_never_compute_the_same_run(run):
 
 def test_output_below_a_file_is_refused_even_for_root(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="cannot create the folder .*choose another with --out"):
+    with pytest.raises(RunError, match=r"cannot create the folder .*choose another with --out"):
         runs.prepare(tmp_path / "file" / "runs")
     runs.prepare(tmp_path / "fresh" / "runs")
     assert list((tmp_path / "fresh" / "runs").iterdir()) == []

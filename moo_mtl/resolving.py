@@ -1,0 +1,70 @@
+"""From the names in a configuration to the objects they stand for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from moo_mtl import rules
+from moo_mtl.config import Choice
+from moo_mtl.errors import InputError
+from moo_mtl.naming import load
+from moo_mtl.rules.rule import Rule
+
+
+def rule(choice: Choice, source: str, lower_bound: Sequence[float] | None) -> Rule[Any]:
+    """The rule of that name, where ``lower_bound = "problem"`` stands for the bounds that its problem offers.
+
+    Args:
+        choice: the rule's name and hyper-parameters; a ``module:function`` string among them is a function of the step.
+        source: of the losses, for the message.
+        lower_bound: what the source offers, one number per task.
+
+    Raises:
+        InputError: a name or parameter is unknown, or the source offers no bounds.
+    """
+    parameters = {key: number_or_function(key, value) for key, value in choice.parameters.items()}
+    if parameters.get("lower_bound") == "problem":
+        if lower_bound is None:
+            raise InputError(
+                f'rule {choice.name!r}: lower_bound = "problem", but {source!r} offers none; give one number per task'
+            )
+        parameters["lower_bound"] = list(lower_bound)
+    return rules.get(choice.name, **parameters)
+
+
+def number_or_function(key: str, value: Any) -> Any:
+    """A ``module:function`` string becomes the function, a schedule over the steps; everything else stays.
+
+    Raises:
+        InputError: there is no such function.
+    """
+    return load(value, key) if isinstance(value, str) and ":" in value else value
+
+
+def device(name: str) -> torch.device:
+    """The device of that name.
+
+    Raises:
+        InputError: torch does not know it, or this machine does not have it.
+    """
+    try:
+        found = torch.device(name)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {name!r} cannot be used here: {str(error).splitlines()[0]}") from error
+    return found
+
+
+def plain(value: Any) -> Any:
+    """The same in JSON's types: it has no NaN and no infinity, so they become ``null``."""
+    if isinstance(value, torch.Tensor):
+        return plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
