@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import unknown
-from moo_mtl.problems.curve import evenly
 from moo_mtl.problems.problem import Problem, box, vector
 from moo_mtl.problems.registry import problem
+from moo_mtl.problems.sampling import evenly
 
 FLOOR = 5e-6  # below it, the toy's log valleys are flat
 
