@@ -71,7 +71,7 @@ class Trace:
         import numpy as np
 
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with open(path, "rb") as source, np.load(source, allow_pickle=False) as file:
                 return cls(**{field.name: torch.from_numpy(file[field.name]) for field in fields(cls)})
         except Exception as error:  # a damaged archive raises whatever its decoder meets first
             raise InputError(
@@ -168,7 +168,9 @@ def trace(
         direction = descent.clipped(_direction(weighing, point), clip)
         move, moments = descent.step(direction, now.moments, at(lr, taken + 1), betas)
         going = (now.status == MOVING) & move.isfinite().all(dim=-1)
-        after = keep_where(going, _Now(view.box.keep(now.place + move), moments, rule_state, now.status), now)
+        after = _Now(view.box.keep(now.place + move), moments, rule_state, now.status)
+        if on_device or not bool(going.all()):
+            after = keep_where(going, after, now)
         taken += 1
         point = view.at(after.place, taken + 1)
         if on_device or bool(point.finite.all()):
