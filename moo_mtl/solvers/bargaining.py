@@ -91,7 +91,7 @@ def fairgrad(
 def _newton(form: NormalForm, acting: Tensor, alpha: float) -> Tensor:
     r"""Weights in units of the orthogonal solution :math:`n_k^{-2\alpha/(1+\alpha)}`, ``[..., K]``.
 
-    With :math:`r_k = n_k^{2(1-\alpha)/(1+\alpha)}` the potential is :math:`\tfrac12 v^\top \sqrt r C \sqrt r v - \sum r_k f(v_k)`.
+    With :math:`r_k = n_k^{2(1-\alpha)/(1+\alpha)}` it is :math:`\tfrac12 v^\top \sqrt r C \sqrt r v - \sum r_k f(v_k)`.
     """
     shape = form.norms.shape
     K = shape[-1]

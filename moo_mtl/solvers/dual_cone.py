@@ -50,7 +50,7 @@ def dual_cone(
     u = _bound(form, bound)
     if wants_cvxpy(backend, extra_constraints):
         return _certified(form, u, reference.dual_cone(form, u, extra_constraints))
-    return _certified(form, u, _project(form, u, form.present))
+    return _certified(form, u, project_weights(form, u, form.present))
 
 
 def dualproj(
@@ -80,7 +80,7 @@ def dualproj(
     u = preference_of(form, preference)
     if wants_cvxpy(backend, extra_constraints):
         return _certified(form, u, reference.dual_cone(form, u, extra_constraints))
-    return _certified(form, u, _project_two(form, u) if u.shape[-1] == 2 else _project(form, u, form.present))
+    return _certified(form, u, _project_two(form, u) if u.shape[-1] == 2 else project_weights(form, u, form.present))
 
 
 def upgrad(
@@ -121,9 +121,9 @@ def upgrad(
     elif u.shape[-1] == 3:
         v = _project_one_of_three(each, u)
     else:
-        # Its own gradient never needs more than p_k: were (Gv)_k = 0 beside complementarity, v'Gv would be 0, and v could shrink.
+        # A gradient never needs more than p_k of itself: v_k > p_k means (Gv)_k = 0, so v'Gv = 0, and v could shrink.
         others = ~torch.eye(u.shape[-1], dtype=torch.bool, device=u.device)
-        v = _project(each, u, each.present & others)
+        v = project_weights(each, u, each.present & others)
     apart = _certified(each, u, v)
     w = apart.weights.sum(dim=-2)
     safe = w.nan_to_num()
@@ -155,7 +155,7 @@ def _bound(form: NormalForm, bound: Tensor) -> Tensor:
     return bound.detach().double().expand(form.norms.shape) * form.present
 
 
-def _project(form: NormalForm, u: Tensor, allowed: Tensor) -> Tensor:
+def project_weights(form: NormalForm, u: Tensor, allowed: Tensor) -> Tensor:
     """With unit rows and v = u + z: minimise ``z'Cz/2 + (Cu)'z`` over z at least 0, each problem in its own unit."""
     K = u.shape[-1]
     moving = form.norms > 0

@@ -38,7 +38,8 @@ class NormalForm(NamedTuple):
 
     def map(self, change: Callable[[Tensor], Tensor]) -> NormalForm:
         """The same change of the batch dimensions applied to every field."""
-        return NormalForm(*(change(field) for field in self[:-1]), self.noise)
+        G, unit, norms, cosines, present, finite = map(change, self[:-1])
+        return NormalForm(G, unit, norms, cosines, present, finite, self.noise)
 
     def select(self, index: Tensor) -> NormalForm:
         """Some members of a flat batch."""

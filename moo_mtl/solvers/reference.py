@@ -1,4 +1,4 @@
-"""Every convex program as its paper states it, in CVXPY, solved one by one by Clarabel: the oracle, and the place for constraints.
+"""Every convex program as its paper states it, in CVXPY, solved one by one by Clarabel: the oracle, open to constraints.
 
 Programs are stated on the Gramian in units of its largest squared length, so that a solver's absolute tolerances mean the
 same for gradients of any size. A failure raises SolverError; no other method is tried.
@@ -43,7 +43,7 @@ def dual_cone(form: NormalForm, bound: Tensor, extra: Constraints | None = None)
 
 
 def fair(form: NormalForm, alpha: float, extra: Constraints | None = None) -> Tensor:
-    """Minimise ``|J'w|^2/2 - sum log w`` (alpha 1, Nash), or with the power ``w^(1-1/alpha)/(1-1/alpha)``; weights ``[..., K]``.
+    """Minimise ``|J'w|^2/2 - sum log w`` (alpha 1), or with ``w^(1-1/alpha)/(1-1/alpha)``; weights ``[..., K]``.
 
     Its stationarity is the equation of both papers, ``G w = w^(-1/alpha)``.
     """
@@ -72,7 +72,7 @@ def cagrad(form: NormalForm, c: float, extra: Constraints | None = None) -> Tens
 
 
 def conicgrad(form: NormalForm, c: float, extra: Constraints | None = None) -> Tensor:
-    r"""Maximise ``min_k g_k'd - |d|^2 / 2`` over d within the angle arccos c of the mean gradient; weights of d, ``[..., K]``."""
+    r"""Maximise ``min_k g_k'd - |d|^2 / 2`` over d within the angle arccos c of g_0; weights of d, ``[..., K]``."""
 
     def statement(cp: Any, G: Array, _: Array) -> tuple[Any, Any, list[Any]]:
         R = _root(G)
@@ -108,7 +108,9 @@ def _solve(
             constraints = constraints + list(extra(variable if factor is None else scale * variable))
         problem = cp.Problem(objective, constraints)
         try:
-            problem.solve(solver=cp.CLARABEL, tol_gap_abs=1e-12, tol_gap_rel=1e-12, tol_feas=1e-12)
+            problem.solve(  # type: ignore[no-untyped-call]
+                solver=cp.CLARABEL, tol_gap_abs=1e-12, tol_gap_rel=1e-12, tol_feas=1e-12
+            )
         except cp.error.SolverError as error:
             raise SolverError(f"{name}: Clarabel failed on batch member {index}: {error}") from error
         if variable.value is None or problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):

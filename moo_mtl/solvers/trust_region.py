@@ -8,6 +8,7 @@ support w is affine in the shift, both equations are at most quadratic, and Newt
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -16,12 +17,14 @@ from torch import Tensor
 from moo_mtl.errors import InputError
 from moo_mtl.solvers import reference
 from moo_mtl.solvers.backend import Backend, Constraints, wants_cvxpy
+from moo_mtl.solvers.dual_cone import project_weights
 from moo_mtl.solvers.min_norm import simplex_weights
 from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, times
 from moo_mtl.solvers.solution import Solution
 
 SHIFTS = 40  # tried on CPU at most; three are typical
 SHIFTS_MASKED = 10  # tried on an accelerator, always
+STATIONARY = 16  # times K eps: squared distance of the hull from 0 that rounding hides, relative to the largest gradient
 
 
 def cagrad(
@@ -62,22 +65,24 @@ def cagrad(
     mean = _Mean.of(form)
     if wants_cvxpy(backend, extra_constraints):
         return _certified_ball(form, mean, c, reference.cagrad(form, c, extra_constraints))
-    radius = c * c * mean.square
-    piece = _Piece.of(form, mean, simplex_weights(form))
-    stationary = (piece.nearest <= form.tolerance) & (piece.bend <= radius)
+    nearest = simplex_weights(form)
+    settled, still = _stationary_ball(form, mean, c, _square(form, nearest))
 
     def touching(on: _Piece, mean: _Mean) -> Tensor:
         rest = c * c * mean.square - on.bend
         return torch.where(rest > 0, on.nearest / rest, torch.inf).sqrt()
 
     def outside(w: Tensor, tau: Tensor, form: NormalForm, mean: _Mean) -> Tensor:
-        return _square(form, w) > tau.square() * c * c * mean.square
+        return _square(form, w) >= tau.square() * c * c * mean.square
 
-    w, tau = _search(form, mean, piece, touching, outside)
-    solution = _certified_ball(form, mean, c, w)
-    if bool(stationary.any()) if stationary.device.type == "cpu" else True:
-        return _stationary_ball(form, mean, c, piece, stationary, solution)
-    return solution
+    w, _ = _search(form, mean, nearest, touching, outside, ~still)
+    moving = _certified_ball(form, mean, c, w)
+    return Solution(
+        *(
+            torch.where(still if a.ndim == still.ndim else still.unsqueeze(-1), a, b)
+            for a, b in zip(settled, moving, strict=True)
+        )
+    )
 
 
 def conicgrad(
@@ -117,7 +122,7 @@ def conicgrad(
     if wants_cvxpy(backend, extra_constraints):
         weights = reference.conicgrad(form, c, extra_constraints)
         return _certified_cone(form, mean, c, weights, weights)
-    piece = _Piece.of(form, mean, simplex_weights(form))
+    nearest = simplex_weights(form)
 
     def touching(on: _Piece, mean: _Mean) -> Tensor:
         # (tau A + e)^2 = c^2 g (h + 2 tau e + tau^2 A), A = g - bend: the larger root of a quadratic.
@@ -131,11 +136,12 @@ def conicgrad(
         length = _square(form, w) + 2 * tau * forward + tau.square() * mean.square
         return forward + tau * mean.square < c * (mean.square * length.clamp(min=0)).sqrt()
 
-    w, tau = _search(form, mean, piece, touching, outside)
+    moving = _square(form, nearest) > STATIONARY * form.noise * form.norms.shape[-1]
+    w, tau = _search(form, mean, nearest, touching, outside, moving)
     along = w + tau.unsqueeze(-1) * mean.weights
     least = times(form.gramian, along).masked_fill(~form.present, torch.inf).amin(dim=-1).clamp(min=0)
     length = _square(form, along)
-    weights = torch.where(length > 0, least / length, 0.0).nan_to_num(posinf=0.0).unsqueeze(-1) * along
+    weights = torch.where(moving & (length > 0), least / length, 0.0).nan_to_num(posinf=0.0).unsqueeze(-1) * along
     return _certified_cone(form, mean, c, w, weights)
 
 
@@ -164,43 +170,54 @@ class _Piece(NamedTuple):
 
     @classmethod
     def of(cls, form: NormalForm, mean: _Mean, w: Tensor) -> _Piece:
+        # As in min_norm, G + m^2 11' = N (C + t t') N keeps the relative accuracy of every length; m is the shortest.
         free = (w > 0).to(w.dtype)
-        both = free.unsqueeze(-1) * free.unsqueeze(-2)
-        M = (form.gramian + 1) * both
-        ridge = 2 * w.shape[-1] * form.noise
-        M.diagonal(dim1=-2, dim2=-1).add_(torch.where(free > 0, ridge, 1.0))
-        right = torch.stack([free, free * mean.products], dim=-1)
-        p, q = torch.cholesky_solve(right, torch.linalg.cholesky_ex(M).L).unbind(dim=-1)
+        shortest = form.norms.masked_fill(form.norms == 0, torch.inf).amin(dim=-1, keepdim=True).clamp(max=1.0)
+        t = free * shortest / torch.where(form.norms > 0, form.norms, shortest)
+        M = form.cosines * (free.unsqueeze(-1) * free.unsqueeze(-2)) + t.unsqueeze(-1) * t.unsqueeze(-2)
+        M.diagonal(dim1=-2, dim2=-1).add_(torch.where(free > 0, 2 * w.shape[-1] * form.noise, 1.0))
+        right = torch.stack([t, t * mean.products], dim=-1)
+        p, q = (t.unsqueeze(-1) * torch.cholesky_solve(right, torch.linalg.cholesky_ex(M).L)).unbind(dim=-1)
+        q = q / shortest.square()
         total = p.sum(dim=-1, keepdim=True)
-        total = torch.where(total > 0, total, 1.0)
-        start = p / total
+        start = p / torch.where(total > 0, total, 1.0)
         slope = start * q.sum(dim=-1, keepdim=True) - q
         return cls(start, slope, _square(form, start), _square(form, slope), (start * mean.products).sum(dim=-1))
 
 
-def _search(form: NormalForm, mean: _Mean, piece: _Piece, touching, outside) -> tuple[Tensor, Tensor]:  # type: ignore[no-untyped-def]
+Touching = Callable[[_Piece, _Mean], Tensor]  # the shift at which the constraint touches this piece, infinite if nowhere
+Outside = Callable[[Tensor, Tensor, NormalForm, _Mean], Tensor]  # whether (weights, shift) violates the constraint
+
+
+def _search(
+    form: NormalForm, mean: _Mean, nearest: Tensor, touching: Touching, outside: Outside, moving: Tensor
+) -> tuple[Tensor, Tensor]:
     """Weights and shift of the point of the path where the constraint touches, or of its start where it never binds."""
     cpu = form.gramian.device.type == "cpu"
     batch = form.unit.shape
     flat = _flat(form)
     mean = _Mean(*(field.reshape(-1, *field.shape[len(batch) :]) for field in mean))
-    piece = _Piece(*(field.reshape(-1, *field.shape[len(batch) :]) for field in piece))
-    w = piece.start
+    w = nearest.reshape(flat.norms.shape)
+    piece = _Piece.of(flat, mean, w)
     zero = torch.zeros_like(flat.unit)
     low, high = zero, torch.full_like(zero, torch.inf)
-    bound = outside(w, zero, flat, mean)
+    bound = outside(w, zero, flat, mean) & moving.reshape(-1)
     tau = torch.where(bound, touching(piece, mean), zero)
     answer, shift = w.clone(), zero.clone()
     where = torch.arange(len(zero), device=zero.device)
     for _ in range(SHIFTS if cpu else SHIFTS_MASKED):
         reach = _square(flat, w).sqrt() / mean.square.clamp(min=1e-300).sqrt()
-        grown = torch.maximum(4 * low, reach).clamp(min=1e-8)
+        grown = torch.maximum(4 * low, reach).clamp(min=1e-2)
         middle = torch.where(high.isinf(), grown, torch.where(low > 0, (low * high).sqrt(), high / 16))
         tau = torch.where((tau > low) & (tau < high) & tau.isfinite(), tau, torch.where(bound, middle, 0.0))
         w = _point(flat, mean, tau)
         piece = _Piece.of(flat, mean, w)
-        affine = (piece.start + tau.unsqueeze(-1) * piece.slope).clamp(min=0)
-        exact = affine / affine.sum(dim=-1, keepdim=True).clamp(min=1e-300)
+        affine = piece.start + tau.unsqueeze(-1) * piece.slope
+        holds = (bound & (affine.amin(dim=-1) >= -1e-9)).unsqueeze(
+            -1
+        )  # else the support is degenerate, and its system singular
+        exact = torch.where(holds, affine.clamp(min=0), w)
+        exact = exact / exact.sum(dim=-1, keepdim=True).clamp(min=1e-300)
         root = touching(piece, mean)
         done = ~bound | ((root - tau).abs() <= 1e-13 * tau)
         answer[where], shift[where] = exact, torch.where(bound, tau, 0.0)
@@ -234,21 +251,19 @@ def _certified_ball(form: NormalForm, mean: _Mean, c: float, w: Tensor) -> Solut
     return in_their_units(form, weights, value, gap, gap <= 100 * form.tolerance * form.mean_square)
 
 
-def _stationary_ball(form: NormalForm, mean: _Mean, c: float, piece: _Piece, where: Tensor, other: Solution) -> Solution:
-    """Where the hull holds 0 and the projection of g_0 onto the dual cone is within the ball: that projection, value 0."""
-    lift = (
-        torch.where(piece.start > 0, -piece.slope / piece.start.clamp(min=1e-300), 0.0).clamp(min=0).amax(dim=-1, keepdim=True)
-    )
-    weights = mean.weights + piece.slope + lift * piece.start if c < 1 else torch.zeros_like(mean.weights)
+def _stationary_ball(form: NormalForm, mean: _Mean, c: float, nearest: Tensor) -> tuple[Solution, Tensor]:
+    """The best value is 0 where the hull holds 0 and the ball meets the dual cone: g_0 projected, or no step if c >= 1."""
+    still = nearest <= STATIONARY * form.noise * form.norms.shape[-1]
+    weights = torch.zeros_like(mean.weights)
+    if c < 1 and (form.gramian.device.type != "cpu" or bool(still.any())):
+        weights = project_weights(form, mean.weights, form.present)
+        still = still & (_square(form, weights - mean.weights) <= c * c * mean.square)
     worst = times(form.gramian, weights).masked_fill(~form.present, torch.inf).amin(dim=-1)
     value = torch.where(form.present.any(dim=-1), worst, 0.0)
-    gap = (-value).clamp(min=0)  # no direction improves every task, so the best value is 0
+    gap = (-value).clamp(min=0)
     noise = form.noise * form.norms.shape[-1] * weights.abs().sum(dim=-1)
-    own = in_their_units(form, weights, value, gap, gap <= torch.maximum(100 * form.tolerance * form.mean_square, 8 * noise))
-    wide = where.unsqueeze(-1)
-    return Solution(
-        torch.where(wide, own.weights, other.weights), *(torch.where(where, a, b) for a, b in zip(own[1:], other[1:]))
-    )
+    limit = torch.maximum(100 * form.tolerance * form.mean_square, 8 * noise)
+    return in_their_units(form, weights, value, gap, gap <= limit), still
 
 
 def _certified_cone(form: NormalForm, mean: _Mean, c: float, w: Tensor, weights: Tensor) -> Solution:
