@@ -22,12 +22,15 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 from moo_mtl.errors import RunError
+
+CHECKPOINT_EVERY = 5.0  # seconds: what a kill -9 costs at most
 
 State = Literal["absent", "unfinished", "finished"]
 
@@ -175,13 +178,24 @@ def versions() -> dict[str, str]:
 
 def sources_digest(config: Mapping[str, Any]) -> str:
     """Digest of the package's sources and of the user's modules that the configuration names as ``module:attribute``."""
-    package = Path(__file__).parent
-    digest = hashlib.sha256()
-    for file in sorted(package.rglob("*.py")):
-        digest.update(f"{file.relative_to(package).as_posix()}\0".encode() + file.read_bytes() + b"\0")
+    digest = hashlib.sha256(_package_digest().encode())
     for module in sorted(set(_modules(config))):
         digest.update(f"{module}\0".encode() + _source(module) + b"\0")
     return digest.hexdigest()
+
+
+def tree_digest(folder: Path) -> str:
+    """Digest of the names and contents of all Python files below a folder."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.rglob("*.py")):
+        digest.update(f"{file.relative_to(folder).as_posix()}\0".encode() + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+@cache
+def _package_digest() -> str:
+    # Once a process: what counts is the code that was loaded, whatever an editor saves while it runs.
+    return tree_digest(Path(__file__).parent)
 
 
 def _modules(value: Any) -> Iterator[str]:

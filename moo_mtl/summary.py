@@ -57,7 +57,7 @@ def rows(records: Sequence[Finished]) -> list[Row]:
 def delta_m(metrics: Mapping[str, float], baseline: Mapping[str, float], better: Mapping[str, str]) -> float:
     r"""Mean relative loss against single-task training in percent; lower is better, below 0 the tasks help each other.
 
-    .. math:: \Delta_m = \frac{100}{N} \sum_i (-1)^{\delta_i} \frac{M_i - B_i}{B_i}, \qquad \delta_i = 1 \text{ if higher is better}
+    .. math:: \Delta_m = \frac{100}{N} \sum_i (-1)^{\delta_i} (M_i - B_i) / B_i, \qquad \delta_i = 1 \text{ if higher is better}
 
     Source: Navon et al., Nash-MTL (2022), section 5; over all N metrics of all tasks.
     """

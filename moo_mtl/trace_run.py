@@ -18,8 +18,6 @@ from moo_mtl.rules.rule import Rule
 from moo_mtl.runs import Run
 from moo_mtl.tracing import Trace, trace
 
-CHECKPOINT_EVERY = 5.0  # seconds: what a kill -9 costs at most
-
 
 def check(config: TraceRun) -> None:
     """Look at the start without a step: names, shapes and the rule's domain are then known to fit.
@@ -109,7 +107,7 @@ class _Checkpoints:
         self.file, self.written = run.checkpoint, time.monotonic()
 
     def __call__(self, state: Mapping[str, Tensor]) -> None:
-        if time.monotonic() - self.written >= CHECKPOINT_EVERY:
+        if time.monotonic() - self.written >= runs.CHECKPOINT_EVERY:
             runs.write(self.file, lambda part: torch.save(dict(state), part))
             self.written = time.monotonic()
 

@@ -34,7 +34,13 @@ def perform(config: TrainRun, run: Run, advance: Callable[[int], None]) -> dict[
     """Train, from the checkpoint if there is one; the result is written, the metrics on the test part are returned."""
     dataset = _dataset(config)
     trainer = _trainer(config, dataset)
-    history = trainer.fit(dataset.train, dataset.validation, checkpoint=run.checkpoint, progress=advance)
+    history = trainer.fit(
+        dataset.train,
+        dataset.validation,
+        checkpoint=run.checkpoint,
+        checkpoint_interval=runs.CHECKPOINT_EVERY,
+        progress=advance,
+    )
     runs.write(run.result, history.save)
     return _metrics(trainer, history, dataset)
 

@@ -33,6 +33,7 @@ def draw(records: Sequence[Record]) -> Figure:
                 plotting.front(problem.front(200), space)
             plotting.loss_space(trace.losses, space, name=name, moving=trace.moving())
             plane.set_title(label)
-            for ax in (plane, space):
-                ax.label_outer()
+            space.label_outer()
+            if plane is not above[0]:
+                plane.set_ylabel("")
         return figure

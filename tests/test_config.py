@@ -131,7 +131,9 @@ def test_missing_keys_absent_files_and_broken_toml(experiment, tmp_path):
         experiment("kind = ")
 
 
-@pytest.mark.parametrize("file", sorted((Path(__file__).parent.parent / "experiments").glob("*.toml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    "file", sorted((Path(__file__).parent.parent / "experiments").glob("*.toml")), ids=lambda file: file.stem
+)
 def test_the_published_experiments_are_valid(file):
     read = config.read(file)
     assert read.title
