@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from moo_mtl.engines.graph import roots
+
 
 class Gradients(NamedTuple):
     """Gradients of the K losses.
@@ -38,10 +40,14 @@ def looped(losses: Tensor, shared: Sequence[Tensor], own: Sequence[Tensor] = (),
     widths = [parameter.numel() // max(batch.numel(), 1) for parameter in shared]
     rows = torch.zeros(*batch, n_tasks, sum(widths), dtype=dtype, device=losses.device)
     parts = rows.split(widths, dim=-1)
-    heads = []
-    for k in range(n_tasks):
-        last = k + 1 == n_tasks and not retain_graph
-        found = torch.autograd.grad(losses[..., k].sum(), [*shared, *own], retain_graph=not last, allow_unused=True)
+    heads: list[tuple[Tensor | None, ...]] = []
+    starts, one = roots(losses), torch.ones_like(losses[..., 0])
+    for k, start in enumerate(starts):
+        if start is None:
+            heads.append((None,) * len(own))
+            continue
+        more = retain_graph or any(later is not None for later in starts[k + 1 :])
+        found = torch.autograd.grad(start, [*shared, *own], one, retain_graph=more, allow_unused=True)
         for part, gradient in zip(parts, found, strict=False):
             if gradient is not None:
                 part[..., k, :] = gradient.reshape(*batch, -1)

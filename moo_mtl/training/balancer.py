@@ -187,13 +187,17 @@ class Balancer:
         kept = self._kept
         parts = {} if kept is None else {"weights": kept.weights, "slope": kept.slope, "heads": kept.heads}
         return {
-            "rule": {} if self._state is None else {path: tensor.clone() for path, tensor in flatten(self._state).items()},
+            "rule": {path: tensor.clone() for path, tensor in self._flat_state().items()},
             "kept": {name: tensor for name, tensor in parts.items() if tensor is not None},
             "step": self.step,
             "epoch": self.epoch,
             "skipped": self.skipped,
             "tasks": list(self._tasks.names),
         }
+
+    def _flat_state(self) -> Mapping[str, Tensor]:
+        """The rule's state by path; what was loaded, where no step has been taken since."""
+        return (self._saved or {}) if self._state is None else flatten(self._state)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where ``state_dict`` was taken; the rule's state is checked against the rule at the next step.
