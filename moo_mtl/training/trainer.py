@@ -104,6 +104,7 @@ class Trainer:
         if self.preference is not None:
             self.preference = self.preference.to(self.device)
         self._balancing: dict[str, Any] = {"heads": heads, "engine": engine, "gramian_of": gramian_of, "every": every}
+        self.new_balancer()  # so that an option it does not know is refused here
 
     def fit(
         self,

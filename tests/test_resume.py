@@ -1,0 +1,137 @@
+"""A run that is killed and resumed ends bit-identical to one that never was."""
+
+import multiprocessing
+import random
+import time
+
+import pytest
+import torch
+
+from moo_mtl import rules
+from moo_mtl.errors import RunError
+from tests import resumable
+from tests.resumable import ShuffledLoader, examples, outcome, rule_named, trainer
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tests.resumable"])
+
+# Rules whose parameters have no default for three tasks are left to their own tests.
+KILLED = ["equal", "mgda", "db-mtl", "task-tensioner", "ema"]
+
+
+class Stop(KeyboardInterrupt):
+    """Raised in the middle of a step."""
+
+
+def uninterrupted(rule, train):
+    one = trainer(rule)
+    return outcome(one, one.fit(train, examples(2)))
+
+
+def assert_identical(found, expected):
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(found[name].nan_to_num(nan=-777.0), tensor.nan_to_num(nan=-777.0)), name
+
+
+def stopped_and_resumed(rule, train, checkpoint, stops, monkeypatch):
+    """Stop inside the given forward passes, each time in a fresh trainer, and then go to the end."""
+    for stop in stops:
+        calls = 0
+        one = trainer(rule)
+        forward = one.model.forward
+
+        def failing(inputs, forward=forward, stop=stop):
+            nonlocal calls
+            calls += 1
+            if calls == stop:
+                raise Stop
+            return forward(inputs)
+
+        one.model.forward = failing
+        with pytest.raises(Stop):
+            one.fit(train, examples(2), checkpoint=checkpoint, checkpoint_interval=0.0)
+    one = trainer(rule)
+    return outcome(one, one.fit(train, examples(2), checkpoint=checkpoint, checkpoint_interval=0.0))
+
+
+@pytest.mark.parametrize("name", sorted(rules.ZOO))
+def test_every_rule_resumes_from_the_middle_of_an_epoch(name, tmp_path, monkeypatch):
+    rule = rule_named(name)
+    stops = random.Random(name).choices(range(2, 12), k=3)
+    found = stopped_and_resumed(rule, examples(1), tmp_path / "checkpoint.pt", stops, monkeypatch)
+    assert_identical(found, uninterrupted(rule, examples(1)))
+
+
+def test_a_loader_that_draws_from_the_global_generator_resumes(tmp_path, monkeypatch):
+    rule = rules.get("db-mtl")
+    found = stopped_and_resumed(rule, ShuffledLoader(examples(1)), tmp_path / "checkpoint.pt", [3, 9, 6], monkeypatch)
+    assert_identical(found, uninterrupted(rule, ShuffledLoader(examples(1))))
+
+
+@pytest.mark.parametrize("name", KILLED)
+def test_kill_nine_at_any_moment(name, tmp_path):
+    checkpoint, result = tmp_path / "checkpoint.pt", tmp_path / "result.pt"
+    moments, kills = random.Random(name), 0
+    while not result.exists():
+        child = FORKS.Process(target=resumable.run, args=(name, checkpoint, result, name == "equal"))
+        child.start()
+        if kills < 6:
+            before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+            while child.is_alive() and (not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before):
+                time.sleep(0.001)  # until it writes: a process killed while it imports shows nothing
+            time.sleep(moments.uniform(0, 0.03))
+            child.kill()
+        child.join()
+        kills += child.exitcode == -9
+        assert child.exitcode in (0, -9)
+    assert kills >= 3, "the run was over before it could be killed often enough"
+    train = ShuffledLoader(examples(1)) if name == "equal" else examples(1)
+    assert_identical(torch.load(result, weights_only=True), uninterrupted(rule_named(name), train))
+
+
+def test_a_finished_run_is_not_trained_again_and_can_be_prolonged(tmp_path):
+    checkpoint = tmp_path / "checkpoint.pt"
+    one = trainer(rules.get("db-mtl"), epochs=2)
+    once = outcome(one, one.fit(examples(1), examples(2), checkpoint=checkpoint))
+    again = trainer(rules.get("db-mtl"), epochs=2)
+    again.model.forward = None  # nothing but the certificates needs it
+    again.certify = one.certify
+    assert_identical(outcome(again, again.fit(examples(1), examples(2), checkpoint=checkpoint)), once)
+    longer = trainer(rules.get("db-mtl"))
+    prolonged = outcome(longer, longer.fit(examples(1), examples(2), checkpoint=checkpoint))
+    assert_identical(prolonged, uninterrupted(rules.get("db-mtl"), examples(1)))
+
+
+@pytest.mark.parametrize("damage", [b"", b"nonsense", "half"])
+def test_a_damaged_checkpoint_is_refused(damage, tmp_path):
+    checkpoint = tmp_path / "checkpoint.pt"
+    trainer(rules.get("equal"), epochs=1).fit(examples(1), checkpoint=checkpoint)
+    content = checkpoint.read_bytes()
+    checkpoint.write_bytes(content[: len(content) // 2] if damage == "half" else damage)
+    with pytest.raises(RunError, match="is damaged"):
+        trainer(rules.get("equal")).fit(examples(1), checkpoint=checkpoint)
+
+
+def test_a_checkpoint_cannot_run_code(tmp_path):
+    checkpoint = tmp_path / "checkpoint.pt"
+    torch.save({"version": 1, "identity": {}, "state": {"evil": Stop}}, checkpoint)
+    with pytest.raises(RunError, match="is damaged"):
+        trainer(rules.get("equal")).fit(examples(1), checkpoint=checkpoint)
+
+
+def test_another_runs_checkpoint_is_refused(tmp_path):
+    checkpoint = tmp_path / "checkpoint.pt"
+    trainer(rules.get("equal"), epochs=1).fit(examples(1), checkpoint=checkpoint)
+    with pytest.raises(RunError, match="its rule is 'equal', this run's is 'mgda'"):
+        trainer(rules.get("mgda")).fit(examples(1), checkpoint=checkpoint)
+    with pytest.raises(RunError, match="its seed is 0, this run's is 1"):
+        trainer(rules.get("equal"), seed=1).fit(examples(1), checkpoint=checkpoint)
+    with pytest.raises(RunError, match="its number of examples is 36, this run's is 30"):
+        trainer(rules.get("equal")).fit(examples(1)[:30], checkpoint=checkpoint)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot write the checkpoint"):
+        trainer(rules.get("equal")).fit(examples(1), checkpoint=tmp_path / "file" / "checkpoint.pt")
