@@ -1,0 +1,46 @@
+"""Sets of trade-offs: dominance, indicators, preferences, reference fronts, and the bridge to pymoo."""
+
+from moo_mtl.fronts import directions
+from moo_mtl.fronts.bridge import from_pymoo, to_pymoo
+from moo_mtl.fronts.deltas import delta_m, delta_p
+from moo_mtl.fronts.dominance import non_dominated
+from moo_mtl.fronts.indicators import (
+    angle,
+    epsilon,
+    gd_plus,
+    hypervolume,
+    igd,
+    igd_plus,
+    inner_product,
+    min_distance,
+    pbi,
+    soft_min_distance,
+    spacing,
+    sparsity,
+    spread,
+)
+from moo_mtl.fronts.reference import Reference, reference
+
+__all__ = [
+    "Reference",
+    "angle",
+    "delta_m",
+    "delta_p",
+    "directions",
+    "epsilon",
+    "from_pymoo",
+    "gd_plus",
+    "hypervolume",
+    "igd",
+    "igd_plus",
+    "inner_product",
+    "min_distance",
+    "non_dominated",
+    "pbi",
+    "reference",
+    "soft_min_distance",
+    "spacing",
+    "sparsity",
+    "spread",
+    "to_pymoo",
+]
