@@ -27,7 +27,8 @@ ifneq ($(shell cmp -s requirements.lock $(VENV)/requirements.lock && echo same),
 .PHONY: $(VENV)/requirements.lock
 endif
 $(VENV)/requirements.lock:
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	cp requirements.lock $@
+	@echo "Installing requirements.lock into $(VENV); this takes a minute or two."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@cp requirements.lock $@

@@ -21,13 +21,24 @@ class Finished(Protocol):
 
 
 class Cell(NamedTuple):
-    """A number over seeds; ``sd`` is ``None`` for a single seed."""
+    """A number over seeds.
 
-    mean: float
+    Attributes:
+        mean: over the runs that have the number; ``None`` if none has.
+        sd: standard deviation; ``None`` below two such runs.
+        found: how many runs have it.
+        runs: of how many.
+    """
+
+    mean: float | None
     sd: float | None
+    found: int
+    runs: int
 
     def __str__(self) -> str:
-        return f"{self.mean:.4g}" if self.sd is None else f"{self.mean:.4g} ± {self.sd:.2g}"
+        spread = "" if self.sd is None else f" ± {self.sd:.2g}"
+        number = "-" if self.mean is None else f"{self.mean:.4g}{spread}"
+        return number if self.found == self.runs else f"{number} ({self.found} of {self.runs})"
 
 
 class Row(NamedTuple):
@@ -39,19 +50,19 @@ class Row(NamedTuple):
 
 
 def rows(records: Sequence[Finished]) -> list[Row]:
-    """The rules in the order of their first run; a number that is missing or not finite in some run has no cell.
+    """The rules in the order of their first run.
 
-    Where tasks were also trained alone, the others get ``delta_m`` against the mean of those runs.
+    Where every task was also trained alone, the others get ``delta_m`` against the mean of those runs.
     """
     labels = list(dict.fromkeys(record.label for record in records))
-    seeds = {label: [dict(record.metrics) for record in records if record.label == label] for label in labels}
-    alone = {label: _row(label, seeds[label]) for label in dict.fromkeys(record.label for record in records if record.alone)}
-    baseline = {key: cell.mean for row in alone.values() for key, cell in row.cells.items() if key in _better(seeds[row.label])}
+    runs = {label: [dict(record.metrics) for record in records if record.label == label] for label in labels}
+    alone = {record.label for record in records if record.alone}
+    baseline = {key: mean for label in alone for key, mean in _means([_test(one) for one in runs[label]]).items()}
     for label in labels:
-        for metrics in seeds[label]:
-            if baseline and label not in alone and baseline.keys() == _better([metrics]).keys():
-                metrics["delta_m %"] = delta_m(metrics, baseline, metrics["better"])
-    return [_row(label, seeds[label]) for label in labels]
+        for metrics in runs[label]:
+            if label not in alone and baseline and baseline.keys() == _test(metrics).keys():
+                metrics["delta_m %"] = delta_m(_test(metrics), baseline, metrics["better"])
+    return [_row(label, runs[label]) for label in labels]
 
 
 def delta_m(metrics: Mapping[str, float], baseline: Mapping[str, float], better: Mapping[str, str]) -> float:
@@ -65,14 +76,19 @@ def delta_m(metrics: Mapping[str, float], baseline: Mapping[str, float], better:
     return 100 * fmean(signs[better[key]] * (metrics[key] - value) / value for key, value in baseline.items())
 
 
-def _better(seeds: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    return dict(seeds[0].get("better", {}))
+def _test(metrics: Mapping[str, Any]) -> dict[str, float]:
+    return {key: value for key, value in metrics.get("test", {}).items() if value is not None}
 
 
-def _row(label: str, metrics: Sequence[Mapping[str, Any]]) -> Row:
+def _means(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {key: fmean(run[key] for run in runs) for key in runs[0] if all(key in run for run in runs)}
+
+
+def _row(label: str, runs: Sequence[Mapping[str, Any]]) -> Row:
     cells = {}
-    for key in metrics[0]:
-        values = [value for one in metrics if isinstance(value := one.get(key), int | float) and not isinstance(value, bool)]
-        if len(values) == len(metrics):
-            cells[key] = Cell(fmean(values), stdev(values) if len(values) > 1 else None)
-    return Row(label, len(metrics), cells)
+    for key, value in runs[0].items():
+        if not isinstance(value, Mapping):
+            found = [run[key] for run in runs if run.get(key) is not None]
+            spread = stdev(found) if len(found) > 1 else None
+            cells[key] = Cell(fmean(found) if found else None, spread, len(found), len(runs))
+    return Row(label, len(runs), cells)

@@ -80,21 +80,26 @@ def _trainer(config: TrainRun, dataset: Dataset) -> Trainer:
 
 
 def _metrics(trainer: Trainer, history: History, dataset: Dataset) -> dict[str, Any]:
-    """Test losses and metrics of the epoch kept, certificates, epochs; which way each metric is better."""
+    """Of the epoch kept: each task's first metric on the test part and the certificates; then everything else by group."""
     scores = trainer.score(dataset.test)
-    losses = {f"{name} loss": value for name, value in zip(history.tasks, scores.losses.tolist(), strict=True)}
-    numbers = {key.replace("/", " "): value for key, value in scores.metrics.items()}
-    bounds = {f"{part} bound": float(bound[1]) for part, bound in history.certificates.items()}
-    time = {"epochs": history.epochs, "ms per step": 1000 * float(history.seconds.mean())}
-    converged = {}
+    measures = {f"{task.name}/{metric.name}": metric for task in trainer.tasks for metric in task.measures}
+    first = [f"{task.name}/{task.measures[0].name}" for task in trainer.tasks if task.measures]
+    headline: dict[str, Any] = {key.replace("/", " "): scores.metrics[key] for key in first}
+    headline |= {f"{part} bound": float(upper) for part, (_, upper) in history.certificates.items()}
     if trainer.until is not None:
-        converged = {
-            f"{name} converged at": epoch or None for name, epoch in zip(history.tasks, history.converged.tolist(), strict=True)
-        }
-    better = {
-        f"{task.name} {metric.name}": "higher" if metric.higher_is_better else "lower"
-        for task in trainer.tasks
-        for metric in task.measures
+        epochs = zip(history.tasks, history.converged.tolist(), strict=True)
+        headline |= {f"{name} converged at": epoch or None for name, epoch in epochs}
+    groups = {
+        "test": scores.metrics,
+        "better": {key: "higher" if metric.higher_is_better else "lower" for key, metric in measures.items()},
+        "test loss": dict(zip(history.tasks, scores.losses.tolist(), strict=True)),
+        "lower bound": {part: float(lower) for part, (lower, _) in history.certificates.items()},
+        "training": {
+            "epochs": history.epochs,
+            "best epoch": history.best_epoch,
+            "steps": history.steps,
+            "ms per step": 1000 * float(history.seconds.mean()),
+        },
     }
-    metrics: dict[str, Any] = resolving.plain({**numbers, **losses, **bounds, **converged, **time, "better": better})
+    metrics: dict[str, Any] = resolving.plain({**headline, **groups})
     return metrics
