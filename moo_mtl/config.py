@@ -72,6 +72,7 @@ class Single(_Strict):
     lr: Rate
     device: str = "cpu"
     deterministic: bool = False
+    threads: PositiveInt = 1  # of torch on the CPU; part of the configuration, because the order of a sum depends on it
 
     def resolved(self) -> dict[str, Any]:
         """All keys with their values, defaults included, as JSON types; ``None`` is left out."""

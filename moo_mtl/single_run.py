@@ -57,6 +57,7 @@ def perform(config: Single, run: Run, advance: Callable[[int], None]) -> None:
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(config.deterministic)
+    torch.set_num_threads(config.threads)
     with run.writing():
         run.begin()
         started = time.monotonic()

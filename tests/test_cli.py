@@ -69,7 +69,9 @@ def moo_mtl(monkeypatch, capfd, tmp_path):
             cli.main()
         return stopped.value.code, *capfd.readouterr()
 
+    threads = torch.get_num_threads()
     yield run
+    torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(False)
 
 
