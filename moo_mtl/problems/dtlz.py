@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
+from moo_mtl.problems.power import power
 from moo_mtl.problems.problem import Problem, box
 from moo_mtl.problems.registry import problem
 from moo_mtl.problems.sampling import along, beyond, cube, records, shares, simplex
@@ -57,8 +58,8 @@ def dtlz5(n_tasks: int = 3, n_dim: int | None = None) -> Problem:
 
 @problem("dtlz6", cite=CITE)
 def dtlz6(n_tasks: int = 3, n_dim: int | None = None) -> Problem:
-    """DTLZ5 with the distance :math:`\\sum x^{0.1}`, whose slope is infinite on the front."""
-    return _degenerate("dtlz6", n_tasks, n_dim or n_tasks + 9, lambda rest: rest.pow(0.1).sum(dim=-1, keepdim=True), 0.0)
+    """DTLZ5 with the distance :math:`\\sum x^{0.1}`, whose infinite slope on the front is cut (see ``power``)."""
+    return _degenerate("dtlz6", n_tasks, n_dim or n_tasks + 9, lambda rest: power(rest, 0.1).sum(dim=-1, keepdim=True), 0.0)
 
 
 @problem("dtlz7", cite=CITE)

@@ -49,8 +49,8 @@ def quadratic(
         raise InputError(f"quadratic: needs 1 <= n_tasks <= n_dim, found n_tasks = {n_tasks}, n_dim = {n_dim}")
     if condition < 1 or imbalance < 1:
         raise InputError(f"quadratic: condition and imbalance are ratios of at least 1, found {condition} and {imbalance}")
-    if not 0 < angle < 180 or (n_tasks > 1 and cosine <= -1 / (n_tasks - 1)):
-        limit = 180 if n_tasks < 3 else math.degrees(math.acos(-1 / (n_tasks - 1)))
+    limit = 180.0 if n_tasks < 3 else math.degrees(math.acos(-1 / (n_tasks - 1)))
+    if not 0 < angle < limit * (1 - 1e-12):
         raise InputError(
             f"quadratic: {n_tasks} gradients can have pairwise angles between 0 and {limit:.5g} degrees, found {angle}"
         )

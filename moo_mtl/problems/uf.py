@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
+from moo_mtl.problems.power import power
 from moo_mtl.problems.problem import Problem, box
 from moo_mtl.problems.registry import problem
 from moo_mtl.problems.sampling import along, beyond, cube, evenly, shares, simplex
@@ -42,7 +43,7 @@ def uf3(n_dim: int = 30) -> Problem:
     r"""Front :math:`f_2 = 1 - \sqrt{f_1}` over powers of the position, amid local fronts."""
 
     def bed(t: Tensor, j: Tensor) -> Tensor:
-        return t.pow(0.5 * (1 + 3 * (j - 2) / (n_dim - 2)))
+        return power(t, 0.5 * (1 + 3 * (j - 2) / (n_dim - 2)))
 
     return _two("uf3", n_dim, _root, bed, _product_waves, lower=0.0)
 
@@ -92,7 +93,7 @@ def uf7(n_dim: int = 30) -> Problem:
     r"""Front :math:`f_2 = 1 - f_1` with :math:`f_1 = x_1^{0.2}`."""
 
     def shape(t: Tensor) -> Tensor:
-        return torch.cat([t.pow(0.2), 1 - t.pow(0.2)], dim=-1)
+        return torch.cat([power(t, 0.2), 1 - power(t, 0.2)], dim=-1)
 
     return _two("uf7", n_dim, shape, _sine(n_dim), _mean_square)
 
@@ -200,7 +201,7 @@ def _wound(
 
 
 def _root(t: Tensor) -> Tensor:
-    return torch.cat([t, 1 - t.sqrt()], dim=-1)
+    return torch.cat([t, 1 - power(t, 0.5)], dim=-1)
 
 
 def _octant(position: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from moo_mtl.problems.power import power
 from moo_mtl.problems.problem import Problem, box, vector
 from moo_mtl.problems.registry import problem
 from moo_mtl.problems.sampling import evenly
@@ -78,9 +79,7 @@ def kursawe(n_dim: int = 3) -> Problem:
     def evaluate(x: Tensor) -> Tensor:
         pairs = torch.stack([x[..., :-1], x[..., 1:]], dim=-1)
         first = -10 * torch.exp(-0.2 * torch.linalg.vector_norm(pairs, dim=-1)).sum(dim=-1)
-        zero = x == 0
-        cusp = x.masked_fill(zero, 1.0).abs().pow(0.8).masked_fill(zero, 0.0)
-        second = (cusp + 5 * torch.sin(x.pow(3))).sum(dim=-1)
+        second = (power(x.abs(), 0.8) + 5 * torch.sin(x.pow(3))).sum(dim=-1)
         return torch.stack([first, second], dim=-1)
 
     return Problem("kursawe", 2, n_dim, evaluate, bounds=box(-5.0, 5.0, n_dim), ref_point=vector(-10, 2))

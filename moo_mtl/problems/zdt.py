@@ -9,6 +9,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from moo_mtl.problems.power import power
 from moo_mtl.problems.problem import Problem, box
 from moo_mtl.problems.registry import problem
 from moo_mtl.problems.sampling import along, beyond, evenly, records, shares
@@ -18,8 +19,8 @@ CITE = "Zitzler, Deb and Thiele, Comparison of Multiobjective Evolutionary Algor
 
 @problem("zdt1", cite=CITE)
 def zdt1(n_dim: int = 30) -> Problem:
-    r"""Convex front :math:`f_2 = 1 - \sqrt{f_1}`; its slope is infinite at :math:`f_1 = 0`."""
-    return _zdt("zdt1", n_dim, lambda f, g: g * (1 - (f / g).sqrt()))
+    r"""Convex front :math:`f_2 = 1 - \sqrt{f_1}`; its slope at :math:`f_1 = 0` is infinite, and cut (see ``power``)."""
+    return _zdt("zdt1", n_dim, lambda f, g: g * (1 - power(f / g, 0.5)))
 
 
 @problem("zdt2", cite=CITE)
@@ -33,7 +34,7 @@ def zdt3(n_dim: int = 30) -> Problem:
     r"""Front in five pieces of :math:`f_2 = 1 - \sqrt{f_1} - f_1 \sin(10 \pi f_1)`."""
 
     def second(f: Tensor, g: Tensor) -> Tensor:
-        return g * (1 - (f / g).sqrt() - f / g * torch.sin(10 * torch.pi * f))
+        return g * (1 - power(f / g, 0.5) - f / g * torch.sin(10 * torch.pi * f))
 
     return _zdt("zdt3", n_dim, second, first_on_front=lambda n: along(_zdt3_pieces(), shares(n)))
 
@@ -45,15 +46,15 @@ def zdt4(n_dim: int = 10) -> Problem:
     def distance(rest: Tensor) -> Tensor:
         return 1 + 10 * (n_dim - 1) + (rest.square() - 10 * torch.cos(4 * torch.pi * rest)).sum(dim=-1)
 
-    return _zdt("zdt4", n_dim, lambda f, g: g * (1 - (f / g).sqrt()), distance=distance, reach=5.0)
+    return _zdt("zdt4", n_dim, lambda f, g: g * (1 - power(f / g, 0.5)), distance=distance, reach=5.0)
 
 
 @problem("zdt6", cite=CITE)
 def zdt6(n_dim: int = 10) -> Problem:
-    r"""Concave front :math:`f_2 = 1 - f_1^2` from f_1 = 0.28 to 1; the distance has infinite slope on it."""
+    r"""Concave front :math:`f_2 = 1 - f_1^2` from f_1 = 0.28 to 1; the distance's infinite slope there is cut."""
 
     def distance(rest: Tensor) -> Tensor:
-        return 1 + 9 * rest.mean(dim=-1).pow(0.25)
+        return 1 + 9 * power(rest.mean(dim=-1), 0.25)
 
     def first(x: Tensor) -> Tensor:
         return 1 - torch.exp(-4 * x) * torch.sin(6 * torch.pi * x).pow(6)
