@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
-from moo_mtl.solvers import reference
+from moo_mtl.solvers import reference, single
 from moo_mtl.solvers.backend import Backend, Constraints, wants_cvxpy
 from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, times
 from moo_mtl.solvers.solution import Solution
@@ -76,6 +76,8 @@ def fairgrad(
     """
     if not 0 < alpha < float("inf"):
         raise InputError(f"fairgrad: alpha must be positive and finite, found {alpha}")
+    if alpha == 1 and single.applies(gramian, present, backend, extra_constraints) and (alone := single.nash(gramian)):
+        return alone
     form = normal_form(gramian, present)
     acting = form.present & (form.norms > 0)
     if wants_cvxpy(backend, extra_constraints):
@@ -175,7 +177,7 @@ def _certified(form: NormalForm, acting: Tensor, alpha: float, v: Tensor) -> Sol
     w = torch.where(acting, v * norms**exponent, 0.0).masked_fill(lost.unsqueeze(-1), 0.0)
     value = (times(form.gramian, w) * w).sum(dim=-1).clamp(min=0)
     converged = ~lost & (residual <= noise.clamp(min=RESIDUAL) * 8)
-    solution = in_their_units(form, w, value, residual, converged, 1 / (1 + alpha))
+    solution = in_their_units(form, w, value, residual, converged, (1 - alpha) / (1 + alpha))
     scale = form.unit ** (-alpha / (1 + alpha))
     gap = residual.masked_fill(~form.finite, torch.nan)
     return solution._replace(weights=solution.weights * scale.unsqueeze(-1), gap=gap)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
-from moo_mtl.solvers import reference
+from moo_mtl.solvers import reference, single
 from moo_mtl.solvers.backend import Backend, Constraints, wants_cvxpy
 from moo_mtl.solvers.nonnegative_qp import nonnegative_qp
 from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, preference_of, times
@@ -76,6 +76,8 @@ def dualproj(
 
     Source: Lopez-Paz and Ranzato (2017); TorchJD's DualProj.
     """
+    if single.applies(gramian, present, backend, extra_constraints) and (alone := single.dualproj(gramian, preference)):
+        return alone
     form = normal_form(gramian, present)
     u = preference_of(form, preference)
     if wants_cvxpy(backend, extra_constraints):
@@ -111,6 +113,8 @@ def upgrad(
 
     Source: Quinton and Rey (2024), Definition of UPGrad, equation 4.
     """
+    if single.applies(gramian, present, backend, extra_constraints) and (alone := single.upgrad(gramian, preference)):
+        return alone
     form = normal_form(gramian, present)
     u = torch.diag_embed(preference_of(form, preference))  # [..., K, K]: one bound a row
     each = spread(form)

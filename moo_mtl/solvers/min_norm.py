@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from moo_mtl.solvers import reference
+from moo_mtl.solvers import reference, single
 from moo_mtl.solvers.backend import Backend, Constraints, wants_cvxpy
 from moo_mtl.solvers.nonnegative_qp import nonnegative_qp
 from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, times
@@ -40,6 +40,8 @@ def min_norm(
 
     Source: Desideri (2012), Theorem 2.2; Sener and Koltun (2018), equation 4.
     """
+    if single.applies(gramian, present, backend, extra_constraints) and (alone := single.min_norm(gramian)):
+        return alone
     form = normal_form(gramian, present)
     if wants_cvxpy(backend, extra_constraints):
         return certified(form, reference.min_norm(form, extra_constraints))
