@@ -9,7 +9,7 @@ from enum import Flag, auto
 import torch
 from torch import Tensor
 
-from moo_mtl.errors import NonFiniteError
+from moo_mtl.errors import InputError, NonFiniteError
 
 
 class Needs(Flag):
@@ -75,6 +75,18 @@ class Observation:
         """Lengths of the gradients, ``[..., K]``, read off the Gramian's diagonal."""
         assert self.gramian is not None, "norms are read off the Gramian: declare Needs.GRAMIAN"
         return self.gramian.diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt()
+
+
+def require_tasks(obs: Observation, who: str, at_least: int, at_most: int | None = None) -> None:
+    """Refuse a number of tasks for which a rule is not defined.
+
+    Raises:
+        InputError: K is smaller than ``at_least`` or larger than ``at_most``.
+    """
+    if obs.n_tasks < at_least:
+        raise InputError(f"{who}: found K = {obs.n_tasks}, expected at least {at_least} tasks; use another rule or add a task")
+    if at_most is not None and obs.n_tasks > at_most:
+        raise InputError(f"{who}: found K = {obs.n_tasks}, expected at most {at_most} tasks; use another rule")
 
 
 def require_finite(obs: Observation, who: str) -> None:

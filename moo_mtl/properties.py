@@ -46,8 +46,13 @@ scale_invariant = Property(
 )
 trajectory_scale_invariant = Property(
     "trajectory scale invariant",
-    "Multiplying losses by positive constants, one per task, leaves the direction of every step as it is.",
-    r"d_t(DJ_1, \dots, DJ_t) = d_t(J_1, \dots, J_t)",
+    "Multiplying losses by positive constants, one per task, leaves the unit direction of every step as it is.",
+    r"d_t(DJ_1, \dots, DJ_t) / \lVert \cdot \rVert = d_t(J_1, \dots, J_t) / \lVert \cdot \rVert",
+)
+weights_scale_invariant = Property(
+    "scale invariant weights",
+    "Multiplying losses by positive constants, one per task, leaves the weights of every step as they are.",
+    r"w_t(D\ell_1, DJ_1, \dots) = w_t(\ell_1, J_1, \dots)",
 )
 shift_invariant = Property(
     "shift invariant", "Adding constants to the losses, one per task, changes nothing.", r"w(\ell + c, G) = w(\ell, G)"

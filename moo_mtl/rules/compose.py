@@ -14,7 +14,7 @@ from torch import Tensor
 
 from moo_mtl.errors import InputError
 from moo_mtl.gramian import gramian
-from moo_mtl.observation import Needs, Observation, require_finite
+from moo_mtl.observation import Needs, Observation, require_finite, require_tasks
 from moo_mtl.rules.rule import NOTHING, Rule, Weighing
 from moo_mtl.rules.slot import Output, Slot, Then, Transformed
 
@@ -32,6 +32,7 @@ def compose(
     then: Then | None = None,
     heads: Heads | None = None,
     name: str | None = None,
+    min_tasks: int = 1,
 ) -> Composition:
     """A rule from its slots; any loss transform, memory, scale and output goes with any solver.
 
@@ -45,6 +46,7 @@ def compose(
         heads: what the tasks' own parameters receive: the slope of the loss transform (``"loss"``, 1 without one), or the whole
             weight (``"weights"``). By default the whole weight for rules that look at losses alone, the slope for the others.
         name: for tables and messages; by default the names of the slots.
+        min_tasks: the smallest K that makes sense; fewer are a named error.
 
     Raises:
         InputError: both ``memory`` and ``then`` are given: the latter revises weights on raw gradients, which the step
@@ -61,7 +63,9 @@ def compose(
     chain = [slot for slot in (loss, memory, scale, solve, output, then) if slot is not None]
     before = [slot for slot in (memory, scale, solve) if slot is not None]
     own = heads or ("loss" if any(slot.needs & _GRADIENTS for slot in before) else "weights")
-    return Composition(name or " + ".join(slot.name for slot in chain), solve, loss, memory, scale, output, then, own)
+    return Composition(
+        name or " + ".join(slot.name for slot in chain), solve, loss, memory, scale, output, then, own, min_tasks
+    )
 
 
 class Slots(NamedTuple):
@@ -86,6 +90,7 @@ class Composition(Rule[Slots]):
     output: Output | None
     then: Then | None
     heads: Heads
+    min_tasks: int = 1
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]
@@ -107,6 +112,7 @@ class Composition(Rule[Slots]):
         return Slots(start(self.loss), start(self.memory), start(self.scale), start(self.solve), start(self.then))
 
     def weigh(self, obs: Observation, state: Slots) -> tuple[Weighing, Slots]:
+        require_tasks(obs, self.name, self.min_tasks)
         require_finite(obs, self.name)
         raw = seen = _neutral(obs)
         loss_state, memory_state, scale_state, then_state = state.loss, state.memory, state.scale, state.then

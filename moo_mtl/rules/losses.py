@@ -10,7 +10,8 @@ from torch import Tensor
 
 from moo_mtl.errors import InputError
 from moo_mtl.observation import Needs, Observation
-from moo_mtl.rules.slot import Bound, Schedule, Slot, Transformed, at, excess, stateless, within
+from moo_mtl.rules.average import Average
+from moo_mtl.rules.slot import Bound, Schedule, Slot, Transformed, at, excess, positive, stateless, within
 
 
 def log(lower_bound: Bound = None) -> Slot[Transformed]:
@@ -25,6 +26,30 @@ def log(lower_bound: Bound = None) -> Slot[Transformed]:
         return Transformed(above.log(), above.reciprocal())
 
     return stateless("log", transform, Needs.LOSSES)
+
+
+def geometric(lower_bound: Bound = None) -> Slot[Transformed]:
+    r"""Geometric mean :math:`F = (\prod_k \ell_k)^{1/K}`, each task holding a K-th of it; slope :math:`F / (K \ell_k)`."""
+
+    def transform(obs: Observation) -> Transformed:
+        above = excess("geometric-mean", obs, lower_bound)
+        tasks = obs.mask.sum(dim=-1, keepdim=True).clamp(min=1)
+        mean = torch.exp(torch.where(obs.mask, above.log(), 0.0).sum(dim=-1, keepdim=True) / tasks)
+        return Transformed((mean / tasks).expand_as(above), mean / tasks / above)
+
+    return stateless("geometric-mean", transform, Needs.LOSSES)
+
+
+def inverse_softmax(temperature: float = 1.0, lower_bound: Bound = None) -> Slot[Transformed]:
+    r"""Factors :math:`\mathrm{softmax}(1 / (T \ell))`: the smallest loss weighs most."""
+    positive("uw-so", "temperature", temperature, "as it grows the weights become equal")
+
+    def transform(obs: Observation) -> Transformed:
+        level = 1 / (temperature * excess("uw-so", obs, lower_bound))
+        factor = torch.softmax(level.masked_fill(~obs.mask, -torch.inf), dim=-1)
+        return Transformed(factor * obs.losses, factor)
+
+    return stateless("inverse-softmax", transform, Needs.LOSSES)
 
 
 class Convex(NamedTuple):
@@ -106,24 +131,6 @@ def convex(transform: Convex, mode: Literal["normalised", "exact"] = "normalised
         return Transformed(slope * transform.ratio(z), slope)
 
     return stateless(name, act, Needs.LOSSES)
-
-
-class Average(NamedTuple):
-    """Running average of one number per task and how often it was updated; ``[..., K]`` each."""
-
-    mean: Tensor
-    updates: Tensor
-
-    @staticmethod
-    def start(obs: Observation) -> Average:
-        zero = torch.zeros_like(obs.losses, dtype=torch.float64)
-        return Average(zero, zero.clone())
-
-    def update(self, value: Tensor, decay: float, mask: Tensor) -> Average:
-        """The first value starts the average; an absent task's stands still."""
-        inertia = decay * (self.updates > 0).double()  # where() of two plain numbers would be float32
-        mean = torch.where(mask, inertia * self.mean + (1 - inertia) * value, self.mean)
-        return Average(mean, self.updates + mask.double())
 
 
 def by_average(decay: Schedule = 0.9, lower_bound: Bound = None) -> Slot[Transformed]:

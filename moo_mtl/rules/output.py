@@ -36,3 +36,18 @@ match_mean_norm = Output("match-mean-norm", _mean_length, Needs.GRAMIAN)
 
 unit_length = Output("unit-length", _unit_length, Needs.GRAMIAN)
 """The step has length 1, or 0 at a stationary point."""
+
+
+def constant(factor: float) -> Output:
+    """The step times a number."""
+    return Output(f"times-{factor:g}", lambda weights, length, raw: torch.full_like(weights[..., 0], factor))
+
+
+def at_most(longest: float) -> Output:
+    """The step shortened to a given length where it is longer, as gradient clipping does."""
+
+    def factor(weights: Tensor, length: Tensor | None, raw: Observation) -> Tensor:
+        assert length is not None
+        return longest / length.clamp(min=longest)
+
+    return Output(f"at-most-{longest:g}", factor, Needs.GRAMIAN)

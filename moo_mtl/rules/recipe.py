@@ -26,6 +26,7 @@ class Recipe:
         fails: properties it is known not to have in general.
         when: for a property under ``fails``, the condition under which it holds all the same.
         min_tasks: the smallest K the rule is defined for.
+        max_tasks: the largest, where there is one.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Recipe:
     fails: Sequence[Property] = ()
     when: Mapping[Property, str] = field(default_factory=dict)
     min_tasks: int = 1
+    max_tasks: int | None = None
 
 
 ZOO: dict[str, Recipe] = {}
@@ -48,11 +50,12 @@ def recipe(
     fails: Sequence[Property] = (),
     when: Mapping[Property, str] | None = None,
     min_tasks: int = 1,
+    max_tasks: int | None = None,
 ) -> Callable[[Factory], Factory]:
     """Enter a factory of rules into the zoo; laws, tables, documentation and the command line find it there."""
 
     def enter(factory: Factory) -> Factory:
-        ZOO[name] = Recipe(name, factory, cite, tuple(holds), tuple(fails), dict(when or {}), min_tasks)
+        ZOO[name] = Recipe(name, factory, cite, tuple(holds), tuple(fails), dict(when or {}), min_tasks, max_tasks)
         return factory
 
     return enter

@@ -2,4 +2,6 @@
 
 from moo_mtl.rules.zoo import gramian as gramian
 from moo_mtl.rules.zoo import key as key
+from moo_mtl.rules.zoo import learned as learned
 from moo_mtl.rules.zoo import loss_only as loss_only
+from moo_mtl.rules.zoo import pace as pace

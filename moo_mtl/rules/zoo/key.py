@@ -174,6 +174,7 @@ def task_tensioner(
         output=output.simplex,
         then=last.tension(alpha, window, edge_cases, lower_bound),
         name="task-tensioner",
+        min_tasks=2,
     )
 
 
