@@ -4,6 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from moo_mtl import fronts as fronts
+    from moo_mtl import plotting as plotting
     from moo_mtl import problems as problems
     from moo_mtl import rules as rules
     from moo_mtl import solvers as solvers
@@ -37,7 +39,7 @@ _HOME = {
     "certify": "moo_mtl.certificate",
     "trace": "moo_mtl.tracing",
 }
-_MODULES = {"problems", "rules", "solvers"}
+_MODULES = {"fronts", "plotting", "problems", "rules", "solvers"}
 
 __all__ = [*_HOME, *_MODULES]
 

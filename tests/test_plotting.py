@@ -148,3 +148,18 @@ def test_task_weights_with_and_without_seeds(ax):
 def test_parallel_coordinates_are_shares_of_each_range(ax):
     plotting.parallel_coordinates(torch.tensor([[0.0, 5.0, 7.0], [2.0, 6.0, 7.0], [1.0, 5.5, 7.0]]), ax, name="stch")
     np.testing.assert_allclose([line.get_ydata() for line in ax.lines], [[0, 0, 0], [1, 1, 0], [0.5, 0.5, 0]])
+
+
+def test_radviz_pulls_points_towards_their_worst_losses(ax):
+    plotting.radviz(torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]]), ax, name="epo")
+    expected = [[1, 0], [0, 1], [-0.5, -0.5]]
+    np.testing.assert_allclose(ax.collections[0].get_offsets(), expected, atol=1e-12)
+
+
+def test_petals_are_shares_of_the_ranges():
+    with plt.rc_context(style.rc()):
+        figure, ax = plt.subplots(subplot_kw={"projection": "polar"})
+        plotting.petal([1.0, 3.0, 0.0], ax, low=[0.0, 1.0, 0.0], high=[2.0, 5.0, 1.0])
+        np.testing.assert_allclose([petal.get_height() for petal in ax.patches], [0.5, 0.5, 0])
+        figure.canvas.draw()
+        plt.close(figure)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from moo_mtl import problems
+from moo_mtl import fronts, problems
 from tests.re_values import AUTHORS
 
 PYMOO = {
@@ -47,6 +47,17 @@ def test_values_equal_pymoo(name):
     np.testing.assert_allclose(pymoo.xu, problem.bounds[1])
     x = points(problem)
     np.testing.assert_allclose(problem.evaluate(x), pymoo.evaluate(x.numpy(), return_values_of=["F"]), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", [*(f"zdt{i}" for i in (1, 2, 3, 4, 6)), *(f"dtlz{i}" for i in (1, 2, 3, 4))])
+def test_fronts_are_pymoos(name):
+    """Every point of pymoo's front lies among ours, which is dense; and none of ours is better or worse than theirs."""
+    problem = problems.get(name)
+    known = torch.from_numpy(theirs(name, PYMOO[name].get("n_obj"), problem).pareto_front())
+    ours = problem.front(4_000)
+    assert fronts.igd(ours, known) < (0.02 if problem.n_tasks == 3 else 5e-4)
+    assert fronts.epsilon(torch.cat([ours, known]), ours) == 0
+    assert fronts.epsilon(ours, known).abs() < (0.05 if problem.n_tasks == 3 else 2e-3)
 
 
 @pytest.mark.parametrize("n_tasks", [2, 3, 5, 10])

@@ -2,7 +2,7 @@
 
 from moo_mtl.plotting import style
 from moo_mtl.plotting.curves import certificate, learning_curves, task_weights
-from moo_mtl.plotting.fronts import front, parallel_coordinates
+from moo_mtl.plotting.fronts import front, parallel_coordinates, petal, radviz
 from moo_mtl.plotting.tracks import landscape, loss_space, pareto_set, trajectories
 
 __all__ = [
@@ -13,6 +13,8 @@ __all__ = [
     "loss_space",
     "parallel_coordinates",
     "pareto_set",
+    "petal",
+    "radviz",
     "style",
     "task_weights",
     "trajectories",

@@ -173,6 +173,24 @@ def box(lower: Ends, upper: Ends, n_dim: int, name: str = "problem") -> tuple[Te
     return low, high
 
 
+def placed(constant: Tensor) -> Callable[[Tensor], Tensor]:
+    """A constant in the dtype and on the device of an argument, carried there once and not at every step.
+
+    >>> centre = placed(vector(1, 2))
+    >>> centre(torch.zeros(3))
+    tensor([1., 2.])
+    """
+    places: dict[tuple[torch.dtype, torch.device], Tensor] = {}
+
+    def at(like: Tensor) -> Tensor:
+        place = (like.dtype, like.device)
+        if place not in places:
+            places[place] = constant.to(like)
+        return places[place]
+
+    return at
+
+
 def vector(*numbers: float | Sequence[float]) -> Tensor:
     """Known numbers of a problem (an ideal point, a bound per loss, rows of starts), float64.
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
-from moo_mtl.problems.problem import Problem
+from moo_mtl.problems.problem import Problem, placed
 from moo_mtl.problems.registry import problem
 from moo_mtl.problems.sampling import evenly, simplex
 
@@ -63,11 +63,13 @@ def quadratic(
     centres = -torch.linalg.solve(forms, directions)
     scaled = forms * torch.logspace(0, -math.log10(imbalance), n_tasks, dtype=torch.float64)[:, None, None]
 
+    form, centre = placed(scaled), placed(centres)
+
     def jacobian(x: Tensor) -> Tensor:
-        return ((x.unsqueeze(-2) - centres.to(x)).unsqueeze(-2) @ scaled.to(x)).squeeze(-2)
+        return ((x.unsqueeze(-2) - centre(x)).unsqueeze(-2) @ form(x)).squeeze(-2)
 
     def evaluate(x: Tensor) -> Tensor:
-        return (jacobian(x) * (x.unsqueeze(-2) - centres.to(x))).sum(dim=-1) / 2
+        return (jacobian(x) * (x.unsqueeze(-2) - centre(x))).sum(dim=-1) / 2
 
     def optimum(weights: Tensor) -> Tensor:
         left = torch.einsum("nk,kij->nij", weights, scaled)

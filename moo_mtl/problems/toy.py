@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import unknown
-from moo_mtl.problems.problem import Problem, box, vector
+from moo_mtl.problems.problem import Problem, box, placed, vector
 from moo_mtl.problems.registry import problem
 from moo_mtl.problems.sampling import evenly
 
@@ -96,12 +96,13 @@ def convex_quadratic_forms() -> Problem:
     turn = vector((c, -s), (s, c))
     forms = torch.stack([turn @ vector(1, 0.01).diag() @ turn.T, turn.T @ vector(3, 0.01).diag() @ turn])
     centres = vector((1, 0), (-1, 0))
+    form, centre = placed(forms), placed(centres)
 
     def offsets(x: Tensor) -> Tensor:
-        return x.unsqueeze(-2) - centres.to(x)
+        return x.unsqueeze(-2) - centre(x)
 
     def half_gradients(x: Tensor) -> Tensor:
-        product: Tensor = offsets(x).unsqueeze(-2) @ forms.to(x)
+        product: Tensor = offsets(x).unsqueeze(-2) @ form(x)
         return product.squeeze(-2)
 
     def evaluate(x: Tensor) -> Tensor:
@@ -134,26 +135,29 @@ def convex_quadratic_forms() -> Problem:
 )
 def fonseca(n_dim: int = 20) -> Problem:
     r"""The concave pair :math:`f_{1,2} = 1 - \exp(-\lVert x \mp 1/\sqrt{n} \rVert^2)`; weighted sums reach its ends only."""
-    centre = 1 / math.sqrt(n_dim)
-    centres = vector(centre, -centre).unsqueeze(-1).expand(2, n_dim)
+    reach = 1 / math.sqrt(n_dim)
+    centres = placed(vector(reach, -reach).unsqueeze(-1).expand(2, n_dim))
+
+    def offsets(x: Tensor) -> Tensor:
+        return x.unsqueeze(-2) - centres(x)
+
+    def differentiate(x: Tensor) -> tuple[Tensor, Tensor]:
+        offset = offsets(x)
+        square = offset.square().sum(dim=-1)
+        return -torch.expm1(-square), 2 * torch.exp(-square).unsqueeze(-1) * offset
+
     return Problem(
         name="fonseca",
         n_tasks=2,
         n_dim=n_dim,
-        evaluate=lambda x: -torch.expm1(-_squared_distances(x, centres)),
-        exact_jacobian=lambda x: (
-            2 * (x.unsqueeze(-2) - centres.to(x)) * torch.exp(-_squared_distances(x, centres)).unsqueeze(-1)
-        ),
+        evaluate=lambda x: -torch.expm1(-offsets(x).square().sum(dim=-1)),
+        exact_differentiate=differentiate,
         bounds=box(-4.0, 4.0, n_dim),
-        exact_set=lambda n: torch.outer(evenly(_fonseca_front, n, 1.0, -1.0) * centre, torch.ones(n_dim, dtype=torch.float64)),
+        exact_set=lambda n: torch.outer(evenly(_fonseca_front, n, 1.0, -1.0) * reach, torch.ones(n_dim, dtype=torch.float64)),
         ref_point=vector(1, 1),
         ideal=vector(0, 0),
         nadir=vector(-math.expm1(-4), -math.expm1(-4)),
     )
-
-
-def _squared_distances(x: Tensor, centres: Tensor) -> Tensor:
-    return (x.unsqueeze(-2) - centres.to(x)).square().sum(dim=-1)
 
 
 def _fonseca_front(t: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from moo_mtl.errors import InputError
 from moo_mtl.problems.power import power
-from moo_mtl.problems.problem import Problem, box
+from moo_mtl.problems.problem import Problem, box, placed
 from moo_mtl.problems.registry import problem
 from moo_mtl.problems.sampling import along, beyond, cube, evenly, shares, simplex
 
@@ -171,10 +171,11 @@ def _wound(
     if n_dim < 2 * n_tasks:
         raise InputError(f"{name}: needs n_dim of at least {2 * n_tasks}, found {n_dim}")
     indices = torch.arange(free + 1, n_dim + 1)
+    index = placed(indices)  # in the dtype of x: sums of integers and pi would be float32
     groups = [torch.nonzero(owner(indices) == k).flatten() for k in range(n_tasks)]
 
     def evaluate(x: Tensor) -> Tensor:
-        j = indices.to(x)  # in the dtype of x: sums of integers and pi would be float32
+        j = index(x)
         position, offsets = x[..., :free], x[..., free:] - bed(x[..., :free], j)
         distances = [penalty(offsets[..., group.to(x.device)], j[group.to(x.device)]) for group in groups]
         return shape(position) + torch.stack(distances, dim=-1)

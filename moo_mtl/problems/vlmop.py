@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.problems.power import power
-from moo_mtl.problems.problem import Problem, box, vector
+from moo_mtl.problems.problem import Problem, box, placed, vector
 from moo_mtl.problems.registry import problem
 from moo_mtl.problems.sampling import evenly
 from moo_mtl.problems.toy import fonseca
@@ -19,8 +19,8 @@ CITE = "Van Veldhuizen and Lamont, Multiobjective Evolutionary Algorithm Test Su
 @problem("vlmop1", cite=CITE + "; in the form of LibMOON, which calls it VLMOP2 in its tables")
 def vlmop1(n_dim: int = 10) -> Problem:
     r"""Two paraboloids, :math:`f_{1,2} = \lVert x \mp 1/\sqrt{n} \rVert^2 / 4`: a convex front."""
-    centre = 1 / math.sqrt(n_dim)
-    centres = vector(centre, -centre).unsqueeze(-1).expand(2, n_dim)
+    reach = 1 / math.sqrt(n_dim)
+    centres = placed(vector(reach, -reach).unsqueeze(-1).expand(2, n_dim))
 
     def front(t: Tensor) -> Tensor:
         return torch.stack([(t - 1).square(), (t + 1).square()], dim=-1) / 4
@@ -29,10 +29,10 @@ def vlmop1(n_dim: int = 10) -> Problem:
         name="vlmop1",
         n_tasks=2,
         n_dim=n_dim,
-        evaluate=lambda x: (x.unsqueeze(-2) - centres.to(x)).square().sum(dim=-1) / 4,
-        exact_jacobian=lambda x: (x.unsqueeze(-2) - centres.to(x)) / 2,
+        evaluate=lambda x: (x.unsqueeze(-2) - centres(x)).square().sum(dim=-1) / 4,
+        exact_jacobian=lambda x: (x.unsqueeze(-2) - centres(x)) / 2,
         bounds=box(-2.0, 2.0, n_dim),
-        exact_set=lambda n: torch.outer(evenly(front, n, 1.0, -1.0) * centre, torch.ones(n_dim, dtype=torch.float64)),
+        exact_set=lambda n: torch.outer(evenly(front, n, 1.0, -1.0) * reach, torch.ones(n_dim, dtype=torch.float64)),
         ref_point=vector(1.1, 1.1),
         ideal=vector(0, 0),
         nadir=vector(1, 1),
@@ -48,7 +48,7 @@ def vlmop2(n_dim: int = 10) -> Problem:
         n_tasks=2,
         n_dim=n_dim,
         evaluate=pair.evaluate,
-        exact_jacobian=pair.exact_jacobian,
+        exact_differentiate=pair.exact_differentiate,
         bounds=box(-2.0, 2.0, n_dim),
         exact_set=pair.exact_set,
         ref_point=pair.ref_point,
