@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from moo_mtl.errors import MooMtlError
+from moo_mtl.errors import InputError, MooMtlError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,7 +38,7 @@ app = typer.Typer(
     """,
 )
 
-Listing = Literal["rules", "problems", "data", "experiments"]
+Listing = Literal["rules", "problems", "data", "models", "experiments"]
 
 
 def main() -> None:
@@ -52,14 +52,18 @@ def main() -> None:
 
 @app.command("list")
 def list_(what: Annotated[Listing | None, typer.Argument(help="Leave out to list everything.")] = None) -> None:
-    """List rules, problems, data sets and experiment files.
+    """List rules, problems, data sets, models and experiment files.
 
     Names work in every experiment file; so do your own, as "my_module:my_rule".
     """
     from moo_mtl import listing
 
     for section in [what] if what else listing.SECTIONS:
-        _print_table(section, ("name", "source"), listing.SECTIONS[section]())
+        lines = list(listing.SECTIONS[section]())
+        described = any(description for _, description in lines)
+        _print_table(
+            section, ("name", "source") if described else ("name",), lines if described else [line[:1] for line in lines]
+        )
 
 
 @app.command()
@@ -93,8 +97,11 @@ def run(
     overrides = [f"{key}={json.dumps(value)}" for key, value in (("device", device), ("dtype", dtype)) if value is not None]
     overrides += ["deterministic=true"] * deterministic
     experiments = [config.read(file, [*(settings or []), *overrides]) for file in files]
-    for one in experiments:
-        runs.prepare(out / one.name)
+    names = [one.name for one in experiments]
+    for file, name in zip(files, names, strict=True):
+        if names.count(name) > 1:
+            raise InputError(f"{file}: two of the files are called {name}, which names the folder of their runs; rename one")
+        runs.prepare(out / name)
     for one in experiments:
         experiment.check(one)
 

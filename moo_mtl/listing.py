@@ -1,4 +1,4 @@
-"""What there is to name in an experiment file: rules, problems, data sets, and the experiment files themselves."""
+"""What there is to name in an experiment file: rules, problems, data sets, models; and the experiment files themselves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-Lines = Iterable[tuple[str, str]]  # name, source
+Lines = Iterable[tuple[str, str]]  # name, source or title
 
 
 def rules() -> Lines:
@@ -27,6 +27,12 @@ def data() -> Lines:
     return ((name, "") for name in NAMES)
 
 
+def models() -> Lines:
+    from moo_mtl.models import NAMES
+
+    return ((name, "") for name in NAMES)
+
+
 def experiments() -> Lines:
     """The TOML files in ``experiments`` of the current folder, with their titles."""
     for file in sorted(Path("experiments").glob("*.toml")):
@@ -37,4 +43,10 @@ def experiments() -> Lines:
         yield str(file), str(title)
 
 
-SECTIONS: dict[str, Callable[[], Lines]] = {"rules": rules, "problems": problems, "data": data, "experiments": experiments}
+SECTIONS: dict[str, Callable[[], Lines]] = {
+    "rules": rules,
+    "problems": problems,
+    "data": data,
+    "models": models,
+    "experiments": experiments,
+}

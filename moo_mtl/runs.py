@@ -99,16 +99,19 @@ class Run:
     def begin(self) -> None:
         """Note that the run has started; what an earlier attempt left stays."""
         write_json(self.folder / "config.json", self.config)
-        write_json(self.folder / "status.json", {"state": "unfinished", "versions": versions()})
+        write_json(self.folder / "status.json", {"state": "unfinished", **self._provenance()})
 
     def finish(self, metrics: Mapping[str, Any], seconds: float) -> None:
         """Note the metrics and that the result, already written, is complete; the checkpoint goes."""
         write_json(self.folder / "metrics.json", metrics)
         files = sorted(file for file in self.folder.iterdir() if file.is_file())
         kept = [file for file in files if file.name not in _NOT_RESULTS and not file.name.startswith(_PART)]
-        status = {"state": "finished", "seconds": round(seconds, 3), "versions": versions()}
+        status = {"state": "finished", "seconds": round(seconds, 3), **self._provenance()}
         write_json(self.folder / "status.json", {**status, "files": {file.name: _checksum(file) for file in kept}})
         self.checkpoint.unlink(missing_ok=True)
+
+    def _provenance(self) -> dict[str, Any]:
+        return {"versions": versions(), "sources": sources_digest(self.config)}
 
 
 _PART = ".part-"  # a prefix, because writers look at the suffix

@@ -34,6 +34,7 @@ def draw(records: Sequence[Record]) -> Figure:
                 name = "single task" if alone else seeds[label][0].config.rule.name
                 plotting.learning_curves(epochs, values, panel, name=name, label="alone" if alone else label)
                 panel.set(xlabel="epoch", ylabel=f"validation {metrics[0].partition('/')[2]}", title=task)
+            panel.xaxis.get_major_locator().set_params(integer=True)
             panel.label_outer()
         panels[0, -1].legend()
         return figure

@@ -33,6 +33,10 @@ def draw(records: Sequence[Record]) -> Figure:
             weights = torch.stack([history.weights for history in histories], dim=1)
             plotting.task_weights(torch.arange(1, len(weights) + 1), weights, panel, tasks=histories[0].tasks)
             panel.set(title=label, xlabel="epoch")
-            panel.label_outer()
+            panel.xaxis.get_major_locator().set_params(integer=True)
+        for panel in panels[:, 1:].flat:
+            panel.set_ylabel("")
+        for panel in panels[:-1].flat:
+            panel.set_xlabel("")
         panels.flat[0].legend()
         return figure

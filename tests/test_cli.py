@@ -58,6 +58,7 @@ def moo_mtl(monkeypatch, capfd, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])  # the folder of one test must not be seen by the next
     monkeypatch.delitem(sys.modules, "mine", raising=False)
+    monkeypatch.setattr(runs, "_package_digest", lambda: "the package")  # an editor may be at work while tests run
     Path("toy.toml").write_text(TOY, encoding="utf-8")
     Path("gates.toml").write_text(GATES, encoding="utf-8")
     Path("mine.py").write_text(MINE, encoding="utf-8")
@@ -87,7 +88,7 @@ def arrays(folder: Path, *, without: tuple[str, ...] = ()) -> dict[str, np.ndarr
 def test_every_name_is_listed(moo_mtl):
     code, out, _ = moo_mtl("list")
     assert code == 0
-    assert {"db-mtl", "two-task-toy", "multi-digits"} <= set(out.split())
+    assert {"db-mtl", "two-task-toy", "multi-digits", "small-lenet"} <= set(out.split())
 
 
 def test_a_finished_run_is_found_and_not_computed_again(moo_mtl, monkeypatch):
@@ -190,6 +191,7 @@ BAD = {
     "diverging training": (["run", "gates.toml", "--set", "lr=1e30"], "the loss of task 'xor' is not finite at step"),
     "unknown device": (["run", "toy.toml", "--device", "gpu"], "device 'gpu' cannot be used here"),
     "half precision": (["run", "toy.toml", "--dtype", "float16"], "dtype: expected 'float64', found 'float16'"),
+    "one name twice": (["run", "toy.toml", "./toy.toml"], "two of the files are called toy"),
     "absent file": (["run", "absent.toml"], "cannot read the experiment file absent.toml"),
     "absent script": (["run", "toy.toml", "--set", 'figures=["absent.py"]'], "there is no script"),
     "output below a file": (["run", "toy.toml", "--out", "toy.toml/runs"], "cannot create the folder toy.toml/runs/toy"),
@@ -242,6 +244,7 @@ OFTEN = """
 import sys, time
 from moo_mtl import cli, runs, progress
 runs.CHECKPOINT_EVERY = 0.0
+runs._package_digest = lambda: "the package"
 follow = progress._Lines.follow
 progress._Lines.follow = lambda *arguments: lambda step: time.sleep(0.05)
 sys.argv = ["moo-mtl", *sys.argv[1:]]
