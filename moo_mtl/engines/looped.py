@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from moo_mtl.engines.graph import roots
+from moo_mtl.engines.look import Look
 
 
-class Gradients(NamedTuple):
-    """Gradients of the K losses.
-
-    Attributes:
-        rows: with respect to the shared parameters, flattened and joined, ``[..., K, D]``.
-        own: with respect to each task's own parameters: for each task a tuple in their order, ``None`` where a task
-            does not reach one.
-    """
-
-    rows: Tensor
-    own: tuple[tuple[Tensor | None, ...], ...]
-
-
-def looped(losses: Tensor, shared: Sequence[Tensor], own: Sequence[Tensor] = (), retain_graph: bool = False) -> Gradients:
+def looped(losses: Tensor, shared: Sequence[Tensor], own: Sequence[Tensor] = (), retain_graph: bool = False) -> Look:
     """One backward pass per task, through trunk and heads together.
 
     Args:
@@ -34,22 +21,47 @@ def looped(losses: Tensor, shared: Sequence[Tensor], own: Sequence[Tensor] = (),
         retain_graph: keep the graph for another use.
     """
     batch, n_tasks = losses.shape[:-1], losses.shape[-1]
+    rows, parts = empty_rows(shared, batch, n_tasks, losses)
+    heads: list[Sequence[Tensor | None]] = []
+    starts, one = roots(losses), torch.ones_like(losses[..., 0])
+    for task, start in enumerate(starts):
+        if start is None:
+            heads.append((None,) * len(own))
+            continue
+        more = retain_graph or any(later is not None for later in starts[task + 1 :])
+        found = torch.autograd.grad(start, [*shared, *own], one, retain_graph=more, allow_unused=True)
+        for part, gradient in zip(parts, found, strict=False):
+            if gradient is not None:
+                part[..., task, :] = gradient.reshape(*batch, -1)
+        heads.append(found[len(shared) :])
+    return Look(rows, None, lambda weights: combined(weights, rows), lambda factors: summed(factors, heads, own))
+
+
+def empty_rows(shared: Sequence[Tensor], batch: torch.Size, n_tasks: int, losses: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+    """Rows of zeros, ``[..., K, D]``, and a view of them for each parameter, ``[..., K, D_p]``."""
     dtype = torch.promote_types(losses.dtype, torch.float32)
     for parameter in shared:
         dtype = torch.promote_types(dtype, parameter.dtype)
     widths = [parameter.numel() // max(batch.numel(), 1) for parameter in shared]
     rows = torch.zeros(*batch, n_tasks, sum(widths), dtype=dtype, device=losses.device)
-    parts = rows.split(widths, dim=-1)
-    heads: list[tuple[Tensor | None, ...]] = []
-    starts, one = roots(losses), torch.ones_like(losses[..., 0])
-    for k, start in enumerate(starts):
-        if start is None:
-            heads.append((None,) * len(own))
-            continue
-        more = retain_graph or any(later is not None for later in starts[k + 1 :])
-        found = torch.autograd.grad(start, [*shared, *own], one, retain_graph=more, allow_unused=True)
-        for part, gradient in zip(parts, found, strict=False):
+    return rows, rows.split(widths, dim=-1)
+
+
+def combined(weights: Tensor, rows: Tensor) -> Tensor:
+    r"""The direction :math:`J^\top w`: ``[..., K]`` and ``[..., K, D]`` to ``[..., D]``."""
+    return (weights.to(rows.dtype)[..., None, :] @ rows).squeeze(-2)
+
+
+def summed(factors: Tensor, gradients: Sequence[Sequence[Tensor | None]], parameters: Sequence[Tensor]) -> list[Tensor | None]:
+    """For each parameter the sum of the tasks' gradients with ``factors`` ``[..., K]``; ``None`` where no task reaches it."""
+    totals: list[Tensor | None] = []
+    for place, parameter in enumerate(parameters):
+        total: Tensor | None = None
+        for task, found in enumerate(gradients):
+            gradient = found[place]
             if gradient is not None:
-                part[..., k, :] = gradient.reshape(*batch, -1)
-        heads.append(found[len(shared) :])
-    return Gradients(rows, tuple(heads))
+                factor = factors[..., task].to(gradient.dtype)
+                part = factor.reshape(factor.shape + (1,) * (parameter.dim() - factor.dim())) * gradient
+                total = part if total is None else total + part
+        totals.append(total)
+    return totals

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.certificate import certify
-from moo_mtl.engines import leaves, looped
+from moo_mtl.engines import ENGINES, Look, choose, leaves, looped
 from moo_mtl.errors import InputError, NonFiniteError
 from moo_mtl.gramian import cross_gramian, gramian
 from moo_mtl.observation import Needs, Observation, require_finite
@@ -43,7 +43,7 @@ class Balancer:
         shared: Parameters,
         *,
         heads: Literal["paper", "raw", "loss", "weighted"] = "paper",
-        engine: Literal["auto", "looped"] = "auto",
+        engine: Literal["auto", "looped", "vmapped", "gramian", "features"] = "auto",
         gramian_of: Parameters | None = None,
         groups: Sequence[Parameters] | None = None,
         every: int = 1,
@@ -58,7 +58,8 @@ class Balancer:
                 belongs to its task.
             heads: what those others receive: what the rule's paper says, the raw gradient (``"raw"``), the slope of
                 the loss transform (``"loss"``), or the whole weight (``"weighted"``).
-            engine: how per-task gradients are found.
+            engine: how per-task gradients are found; all but ``"features"`` (the MGDA-UB bound) are exact.
+                ``"auto"`` looks at the first step's graph and says in ``chosen`` what it took and why.
             gramian_of: the part of ``shared`` that the rule looks at (GradNorm, IMTL-G: the last shared layer); the
                 weights act on all.
             groups: a partition of ``shared``, each part with a Gramian and weights of its own.
@@ -72,7 +73,7 @@ class Balancer:
         """
         for name, value, known in (
             ("heads", heads, ("paper", "raw", "loss", "weighted")),
-            ("engine", engine, ("auto", "looped")),
+            ("engine", engine, ("auto", *ENGINES)),
             ("nonfinite", nonfinite, ("raise", "skip")),
         ):
             if value not in known:
@@ -81,18 +82,23 @@ class Balancer:
             raise InputError(
                 f"Balancer: every must be at least 1 and certify_every at least 0, found {every} and {certify_every}"
             )
-        self.rule, self.heads, self.engine = rule, heads, "looped" if engine == "auto" else engine
+        self.rule, self.heads, self.engine = rule, heads, engine
         self.every, self.certify_every, self.nonfinite, self.seed = every, certify_every, nonfinite, seed
         self.shared = listed(shared, "shared")
         self.gramian_of = None if gramian_of is None else part_of(listed(gramian_of, "gramian_of"), self.shared, "gramian_of")
         self.groups = None if groups is None else partition([listed(group, "a group") for group in groups], self.shared)
         if self.gramian_of is not None and (self.groups is not None or Needs.ROWS in rule.needs):
             raise InputError("Balancer: gramian_of does not go with groups=, nor with a rule that looks at rows; leave it out")
+        if engine == "features" and certify_every:
+            raise InputError(
+                "Balancer: the Gramian of features certifies nothing about the shared parameters; use another engine"
+            )
         if every > 1 and Needs.ROWS in rule.needs:
             raise InputError(
                 f"Balancer: {rule.name} gives a direction, not weights that could be kept for {every} steps; use every=1"
             )
         self.step, self.epoch, self.skipped = 0, 1, 0
+        self.chosen: tuple[str, str] | None = None
         self._tasks = TaskOrder()
         self._state: Any = None
         self._saved: Mapping[str, Tensor] | None = None
@@ -136,8 +142,8 @@ class Balancer:
 
         certifying = self.certify_every > 0 and step % self.certify_every == 0
         looking = (due and bool(self.rule.needs & _GRADIENTS)) or certifying
-        found = looped(values, self.shared, own, retain_graph) if looking else None
-        obs, raw = self._observation(values, found and found.rows, columns, independent, mask, preference, step)
+        found = self._look(values, own, retain_graph) if looking else None
+        obs, raw = self._observation(values, found, columns, independent, mask, preference, step)
         try:
             if self.nonfinite == "skip" or values.device.type == "cpu":
                 require_finite(obs, self.rule.name)
@@ -146,7 +152,7 @@ class Balancer:
         except NonFiniteError:
             if self.nonfinite == "raise":
                 raise
-            return self._skip(values, columns)
+            return self._skip(values, own)
         assert weighing is not None
 
         on_heads = self._heads(weighing, values)
@@ -157,7 +163,7 @@ class Balancer:
         finite = direction.isfinite().all() & values.detach().isfinite().all() if mask is None else direction.isfinite().all()
         if values.device.type == "cpu" and not bool(finite):
             if self.nonfinite == "skip":
-                return self._skip(values, columns)
+                return self._skip(values, own)
             raise NonFiniteError(
                 f"{self.rule.name}: the step is not finite at step {step}; lower the learning rate or look at the losses"
             )
@@ -235,10 +241,16 @@ class Balancer:
             self._columns = Columns(self.shared, batch, self.groups, self.gramian_of)
         return self._columns
 
+    def _look(self, values: Tensor, own: Sequence[Tensor], retain_graph: bool) -> Look:
+        if self.chosen is None:
+            by_column = self.groups is not None or self.gramian_of is not None
+            self.chosen = choose(self.engine, values, self.rule.name, self.rule.needs, by_column)
+        return ENGINES[self.chosen[0]](values, self.shared, own, retain_graph)
+
     def _observation(
         self,
         values: Tensor,
-        rows: Tensor | None,
+        found: Look | None,
         columns: Columns,
         independent: Sequence[Losses],
         present: Tensor | None,
@@ -247,8 +259,8 @@ class Balancer:
     ) -> tuple[Observation, Tensor | None]:
         """What the rule sees, and the raw Gramian where gradients were found."""
         needs, losses = self.rule.needs, self._per_group(values.detach())
-        seen = None if rows is None else columns.view(rows)
-        raw = None if seen is None else gramian(seen)
+        seen = None if found is None or found.rows is None else columns.view(found.rows)
+        raw = gramian(seen) if seen is not None else found.gramian if found is not None else None
         noise = None
         if Needs.NOISE in needs:
             count = self.rule.draws(losses.shape[-1], sum(columns.widths))
@@ -279,7 +291,7 @@ class Balancer:
                 f"two further "
                 f"batches as independent=, found {len(independent)}"
             )
-        others = [columns.view(looped(self._tasks.aligned(batch)[0], self.shared).rows) for batch in independent]
+        others = [columns.view(_rows(self._tasks.aligned(batch)[0], self.shared)) for batch in independent]
         left, right = (seen, others[0]) if len(others) == 1 else others
         return cross_gramian(left, right)
 
@@ -303,9 +315,9 @@ class Balancer:
         factors = {"paper": paper, "raw": ones, "loss": slope, "weighted": weighing.weights}[self.heads]
         return (factors if self.groups is None else factors.mean(dim=-2)).to(values.dtype)
 
-    def _skip(self, values: Tensor, columns: Columns) -> StepReport:
+    def _skip(self, values: Tensor, own: Sequence[Tensor]) -> StepReport:
         """A step not taken: no gradient, so that the optimiser passes over the parameters, and no change of state."""
-        for parameter in self.shared:
+        for parameter in (*self.shared, *own):
             parameter.grad = None
         self.skipped += 1
         zero = torch.zeros_like(values.detach())
@@ -331,3 +343,9 @@ class Balancer:
 
 def _product(matrix: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda w: (matrix @ w[..., None]).squeeze(-1)
+
+
+def _rows(losses: Tensor, shared: Sequence[Tensor]) -> Tensor:
+    rows = looped(losses, shared).rows
+    assert rows is not None
+    return rows

@@ -7,33 +7,23 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from moo_mtl.engines import Gradients
+from moo_mtl.engines import Look
 from moo_mtl.errors import InputError
 from moo_mtl.rules.rule import Weighing
 from moo_mtl.training.parameters import Columns
 
 
 def combined(
-    found: Gradients, weighing: Weighing, columns: Columns, on_heads: Tensor, own: Sequence[Tensor]
+    found: Look, weighing: Weighing, columns: Columns, on_heads: Tensor, own: Sequence[Tensor]
 ) -> tuple[Tensor, list[Tensor | None]]:
-    """The direction from rows at hand, and the heads' gradients."""
-    rows = found.rows
+    """The direction ``[..., D]`` from gradients at hand, and the gradients of the tasks' own parameters."""
     if weighing.direction is not None:
         direction = columns.join(weighing.direction)
-    elif columns.groups is not None:
-        direction = columns.join((weighing.weights.to(rows.dtype)[..., None, :] @ columns.view(rows)).squeeze(-2))
+    elif columns.groups is not None and found.rows is not None:
+        direction = columns.join((weighing.weights.to(found.rows.dtype)[..., None, :] @ columns.view(found.rows)).squeeze(-2))
     else:
-        direction = (weighing.weights.to(rows.dtype)[..., None, :] @ rows).squeeze(-2)
-    on_own: list[Tensor | None] = []
-    for place, parameter in enumerate(own):
-        total: Tensor | None = None
-        for task, gradients in enumerate(found.own):
-            gradient = gradients[place]
-            if gradient is not None:
-                factor = on_heads[..., task].reshape(on_heads.shape[:-1] + (1,) * (parameter.dim() - on_heads.dim() + 1))
-                total = factor * gradient if total is None else total + factor * gradient
-        on_own.append(total)
-    return direction, on_own
+        direction = found.direction(weighing.weights)
+    return direction, found.own(on_heads)
 
 
 def one_pass(

@@ -1,0 +1,64 @@
+"""Which engine a step takes, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from moo_mtl.engines.graph import anatomy
+from moo_mtl.engines.look import Look
+from moo_mtl.engines.looped import looped
+from moo_mtl.engines.split import features, layered, vmapped
+from moo_mtl.errors import InputError
+from moo_mtl.observation import Needs
+
+
+class Engine(Protocol):
+    """From losses to a look at their gradients."""
+
+    def __call__(
+        self, losses: Tensor, shared: Sequence[Tensor], own: Sequence[Tensor] = (), retain_graph: bool = False
+    ) -> Look: ...
+
+
+ENGINES: dict[str, Engine] = {"looped": looped, "vmapped": vmapped, "gramian": layered, "features": features}
+_WITH_ROWS = ("looped", "vmapped")
+
+
+def choose(name: str, losses: Tensor, rule: str, needs: Needs, by_column: bool) -> tuple[str, str]:
+    """The engine's name and the reason, in words.
+
+    Args:
+        name: what the user asks for; ``"auto"`` looks at the graph.
+        losses: of this step, ``[..., K]``.
+        rule: its name, for messages.
+        needs: of the rule.
+        by_column: whether parameters are told apart (groups, a part of the trunk for the Gramian), which only rows allow.
+
+    Raises:
+        InputError: the engine asked for cannot serve this rule, these options or these losses.
+    """
+    rows = by_column or bool(needs & (Needs.ROWS | Needs.CROSS))
+    stacked = losses.dim() > 1
+    if name != "auto":
+        if stacked and name != "looped":
+            raise InputError(
+                f"engine {name!r} takes one network, and these losses are of {losses.shape[:-1].numel()} "
+                f"stacked ones; use 'looped'"
+            )
+        if rows and name not in _WITH_ROWS:
+            what = "groups= and gramian_of= need" if by_column else f"rule {rule} needs"
+            raise InputError(f"engine {name!r} never holds the rows that {what}; use 'looped', 'vmapped' or 'auto'")
+        return name, "as asked"
+    if stacked:
+        return "looped", "stacked networks are batched already"
+    operations = [node.name() for node in anatomy(losses).nodes]
+    if any("Convolution" in operation for operation in operations):
+        return "looped", "the trunk convolves, and a convolution's weight gradients cost the same in every engine"
+    if any("Checkpoint" in operation or "Compiled" in operation for operation in operations):
+        return "looped", "the trunk holds operations that cannot be taken apart"
+    if rows:
+        return "vmapped", "the rule needs rows, and the trunk is dense"
+    return "gramian", "the trunk is dense, and the rule looks at the Gramian alone"
