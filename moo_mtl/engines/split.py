@@ -99,7 +99,7 @@ def features(losses: Tensor, shared: Sequence[Tensor], own: Sequence[Tensor] = (
     rows = torch.cat([_flat(gradients, losses) for gradients in stage.private.at_cuts], dim=-1)
 
     def direction(weights: Tensor) -> Tensor:
-        passed = weighted(stage.body, stage.private.at_cuts, weights, stage.reached, retain_graph)
+        passed = weighted(stage.body, stage.private.at_cuts, weights, stage.reached, retain_graph or bool(stage.others))
         through = {id(p): g for p, g in zip(stage.reached, passed, strict=True) if g is not None}
         beside = summed(weights, [[found.get(id(p)) for p in shared] for found in stage.private.of_leaves], shared)
         total = [

@@ -1,0 +1,131 @@
+"""Every exact engine gives the same Gramian, direction and gradients of the heads, on every build of network."""
+
+import pytest
+import torch
+from torch import nn
+
+from moo_mtl import Balancer, rules
+from moo_mtl.engines import ENGINES, features, layered, leaves, looped, vmapped
+from moo_mtl.errors import InputError
+from moo_mtl.gramian import gramian
+from tests.networks import NETWORKS, TASKS
+
+EXACT = {
+    "vmapped": vmapped,
+    "gramian, batched": lambda *args: layered(*args, batched=True),
+    "gramian, one by one": lambda *args: layered(*args, batched=False),
+}
+
+
+def built(name):
+    torch.manual_seed(0)
+    shared, losses = NETWORKS[name]()
+    ours = {id(parameter) for parameter in shared}
+    own = [leaf for leaf in leaves([losses()]) if id(leaf) not in ours]
+    return shared, own, losses
+
+
+@pytest.mark.parametrize("engine", EXACT)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_exact_engines_agree_with_k_backward_passes(name, engine):
+    shared, own, losses = built(name)
+    plain, look = looped(losses(), shared, own), EXACT[engine](losses(), shared, own)
+    expected = gramian(plain.rows)
+    found = gramian(look.rows) if look.gramian is None else look.gramian
+    scale = float(expected.diagonal().max())
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10 * scale)
+    weights = torch.tensor([0.2, -0.7, 1.9], dtype=torch.float64)
+    torch.testing.assert_close(look.direction(weights), plain.direction(weights), rtol=1e-10, atol=1e-10 * scale**0.5)
+    assert own or name == "losses_of_one_tensor"
+    for ours, theirs in zip(look.own(weights), plain.own(weights), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_features_give_the_representation_s_gramian_and_the_exact_direction(name):
+    shared, own, losses = built(name)
+    plain, look = looped(losses(), shared, own), features(losses(), shared, own)
+    weights = torch.tensor([0.2, 0.7, 1.9], dtype=torch.float64)
+    torch.testing.assert_close(look.direction(weights), plain.direction(weights), rtol=1e-10, atol=1e-12)
+    assert look.gramian.shape == (TASKS, TASKS)
+    for ours, theirs in zip(look.own(weights), plain.own(weights), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_features_gramian_is_over_all_samples():
+    torch.manual_seed(0)
+    trunk, heads = nn.Linear(4, 3).double(), [nn.Linear(3, 1).double() for _ in range(2)]
+    z = trunk(torch.randn(7, 4, dtype=torch.float64)).tanh()
+    values = torch.stack([head(z).square().mean() for head in heads])
+    rows = torch.stack([torch.autograd.grad(value, z, retain_graph=True)[0].flatten() for value in values])
+    look = features(values, list(trunk.parameters()), [p for head in heads for p in head.parameters()])
+    torch.testing.assert_close(look.gramian, gramian(rows), rtol=1e-12, atol=0)
+
+
+def test_dense_layers_are_never_formed_as_rows():
+    """The Gramian engine on a wide layer allocates less than the rows would need."""
+    torch.manual_seed(0)
+    trunk = nn.Sequential(nn.Linear(600, 700), nn.Tanh())
+    heads = nn.ModuleList(nn.Linear(700, 1) for _ in range(8))
+    z = trunk(torch.randn(16, 600))
+    values = torch.stack([head(z).square().mean() for head in heads])
+    with torch.profiler.profile(profile_memory=True) as profile:
+        look = layered(values, list(trunk.parameters()), list(heads.parameters()))
+        look.direction(torch.ones(8))
+    largest = max(event.cpu_memory_usage for event in profile.events())
+    rows = 8 * 600 * 700 * 4
+    assert largest < rows / 2
+
+
+def test_a_model_that_cannot_be_batched_is_looped_with_a_notice():
+    class Awkward(torch.autograd.Function):
+        @staticmethod
+        def forward(_, x):
+            return x * 2
+
+        @staticmethod
+        def backward(_, gradient):
+            return torch.from_numpy(gradient.numpy() * 2)
+
+    layer = nn.Linear(3, 3)
+    z = Awkward.apply(layer(torch.ones(4, 3)))
+    values = torch.stack([z.square().mean(), (z - 1).square().mean()])
+    with pytest.warns(UserWarning, match="cannot be batched"):
+        look = vmapped(values, list(layer.parameters()), ())
+    z = Awkward.apply(layer(torch.ones(4, 3)))
+    plain = looped(torch.stack([z.square().mean(), (z - 1).square().mean()]), list(layer.parameters()), ())
+    torch.testing.assert_close(look.rows, plain.rows)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_balancer_takes_every_engine(engine):
+    torch.manual_seed(0)
+    shared, losses = NETWORKS["mlp"]()
+    balancer = Balancer(rules.mgda(), shared, engine=engine)
+    report = balancer.backward(losses())
+    assert balancer.chosen == (engine, "as asked")
+    written = [parameter.grad.clone() for parameter in shared]
+    expected = looped(losses(), shared, ()).direction(report.weights)
+    torch.testing.assert_close(torch.cat([g.flatten() for g in written]), expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("name", "engine"), [("mlp", "gramian"), ("lenet", "looped"), ("resnet", "looped")])
+def test_auto_says_what_it_took_and_why(name, engine):
+    shared, losses = NETWORKS[name]()
+    balancer = Balancer(rules.mgda(), shared)
+    balancer.backward(losses())
+    assert balancer.chosen[0] == engine
+    assert len(balancer.chosen[1].split()) > 3
+    rows = Balancer(rules.db_mtl(), shared)
+    rows.backward(losses())
+    assert rows.chosen[0] == ("vmapped" if name == "mlp" else "looped")
+
+
+def test_engines_without_rows_refuse_rules_and_options_that_need_them():
+    shared, losses = NETWORKS["mlp"]()
+    with pytest.raises(InputError, match="engine 'gramian' never holds the rows that rule db-mtl needs"):
+        Balancer(rules.db_mtl(), shared, engine="gramian").backward(losses())
+    with pytest.raises(InputError, match="groups= and gramian_of= need"):
+        Balancer(rules.mgda(), shared, engine="features", groups=[shared[:2], shared[2:]]).backward(losses())
+    with pytest.raises(InputError, match="certifies nothing"):
+        Balancer(rules.mgda(), shared, engine="features", certify_every=1)
