@@ -6,6 +6,9 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from moo_mtl.errors import InputError, unknown
+from moo_mtl.solvers.solution import Solution
+
+ACCURACY = 1e-8  # of Clarabel's answers, relative: what takes the place of rounding in the verdict on them
 
 Backend = Literal["exact", "cvxpy"]
 Constraints = Callable[[Any], list[Any]]  # CVXPY variable -> CVXPY constraints
@@ -22,6 +25,16 @@ def wants_cvxpy(backend: str, extra_constraints: Constraints | None) -> bool:
     if extra_constraints is not None and backend == "exact":
         raise InputError('extra_constraints: the exact kernels know no constraints but their own; pass backend="cvxpy"')
     return backend == "cvxpy"
+
+
+def as_judged(solution: Solution, extra_constraints: Constraints | None) -> Solution:
+    """Under constraints of the user's own, the gap still is that of the program without them, and the verdict is Clarabel's.
+
+    A member Clarabel could not solve has raised SolverError before; only members that are not finite remain unsolved.
+    """
+    if extra_constraints is None:
+        return solution
+    return solution._replace(converged=solution.weights.isfinite().all(dim=-1))
 
 
 def closed_form_only(name: str, backend: str, extra_constraints: Constraints | None) -> None:

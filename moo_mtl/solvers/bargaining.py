@@ -7,14 +7,14 @@ from torch import Tensor
 
 from moo_mtl.errors import InputError
 from moo_mtl.solvers import reference, single
-from moo_mtl.solvers.backend import Backend, Constraints, wants_cvxpy
+from moo_mtl.solvers.backend import ACCURACY, Backend, Constraints, as_judged, wants_cvxpy
 from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, times
 from moo_mtl.solvers.solution import Solution
 
-STEPS = 60  # of Newton; quadratic convergence ends most problems within ten
+STEPS = 100  # of Newton; quadratic convergence ends most problems within ten
 HALVINGS = 12  # of a step that does not decrease the potential
 RESIDUAL = 1e-10  # of the fairness equation, relative, at which a solution counts as converged
-DROWNED = 1e-2  # error, or rounding noise, of the equation above which the point cannot be told from a stationary one
+DROWNED = 0.1  # error, or rounding noise, of the equation above which the point cannot be told from a stationary one
 
 
 def nash(
@@ -83,7 +83,9 @@ def fairgrad(
     if wants_cvxpy(backend, extra_constraints):
         w = reference.fair(form, alpha, extra_constraints) * form.unit.unsqueeze(-1) ** (alpha / (1 + alpha))
         v = w * form.norms ** (2 * alpha / (1 + alpha))
-    elif alpha == 1 and form.norms.shape[-1] == 2:
+        solution = _certified(form, acting, alpha, v)  # an objective exact to ACCURACY fixes the weights to its root
+        return as_judged(solution._replace(converged=solution.gap <= ACCURACY**0.5), extra_constraints)
+    if alpha == 1 and form.norms.shape[-1] == 2:
         v = acting / (1 + form.cosines[..., 0, 1] * acting.all(dim=-1)).clamp(min=1e-300).sqrt().unsqueeze(-1)
     else:
         v = _newton(form, acting, alpha)
@@ -151,7 +153,7 @@ def _armijo(C: Tensor, on: Tensor, r: Tensor, v: Tensor, y: Tensor, decrement: T
         scaled = root * at * on
         return (times(C, scaled) * scaled).sum(dim=-1) / 2 - torch.where(on, r * utility, 0.0).sum(dim=-1)
 
-    length = (0.99 / (-y).amax(dim=-1).clamp(min=0.99)).clamp(max=1.0)
+    length = (0.8 / (-y).amax(dim=-1).clamp(min=0.8)).clamp(max=1.0)  # a weight lost to 0 would grow back slowly
     before = potential(torch.where(on, v, 1.0))
     slack = 1e-14 * before.abs()  # close to the solution rounding hides the decrease
     for _ in range(HALVINGS):
@@ -171,12 +173,12 @@ def _certified(form: NormalForm, acting: Tensor, alpha: float, v: Tensor) -> Sol
     terms = form.cosines * (root * v).unsqueeze(-2) / root.unsqueeze(-1)
     rate = torch.where(acting, v, 1.0) ** (1 / alpha)
     residual = torch.where(acting, (terms.sum(dim=-1) * rate - 1).abs(), 0.0).amax(dim=-1)
-    noise = v.shape[-1] * form.noise * torch.where(acting, terms.abs().sum(dim=-1) * rate, 0.0).amax(dim=-1)
+    noise = form.noise * torch.where(acting, terms.abs().sum(dim=-1) * rate, 0.0).amax(dim=-1)
     some_zero = (form.present & ~acting).any(dim=-1)
     lost = some_zero | (noise > DROWNED) | ~(residual < DROWNED)
     w = torch.where(acting, v * norms**exponent, 0.0).masked_fill(lost.unsqueeze(-1), 0.0)
     value = (times(form.gramian, w) * w).sum(dim=-1).clamp(min=0)
-    converged = ~lost & (residual <= noise.clamp(min=RESIDUAL) * 8)
+    converged = ~lost & (residual <= torch.clamp(8 * v.shape[-1] * noise, min=RESIDUAL))
     solution = in_their_units(form, w, value, residual, converged, (1 - alpha) / (1 + alpha))
     scale = form.unit ** (-alpha / (1 + alpha))
     gap = residual.masked_fill(~form.finite, torch.nan)

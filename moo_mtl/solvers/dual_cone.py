@@ -7,7 +7,7 @@ from torch import Tensor
 
 from moo_mtl.errors import InputError
 from moo_mtl.solvers import reference, single
-from moo_mtl.solvers.backend import Backend, Constraints, wants_cvxpy
+from moo_mtl.solvers.backend import ACCURACY, Backend, Constraints, as_judged, wants_cvxpy
 from moo_mtl.solvers.nonnegative_qp import nonnegative_qp
 from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, preference_of, times
 from moo_mtl.solvers.solution import Solution
@@ -49,7 +49,8 @@ def dual_cone(
     form = normal_form(gramian, present)
     u = _bound(form, bound)
     if wants_cvxpy(backend, extra_constraints):
-        return _certified(form, u, reference.dual_cone(form, u, extra_constraints))
+        v = reference.dual_cone(form, u, extra_constraints)
+        return as_judged(_certified(form._replace(noise=ACCURACY), u, v), extra_constraints)
     return _certified(form, u, project_weights(form, u, form.present))
 
 
@@ -81,7 +82,8 @@ def dualproj(
     form = normal_form(gramian, present)
     u = preference_of(form, preference)
     if wants_cvxpy(backend, extra_constraints):
-        return _certified(form, u, reference.dual_cone(form, u, extra_constraints))
+        v = reference.dual_cone(form, u, extra_constraints)
+        return as_judged(_certified(form._replace(noise=ACCURACY), u, v), extra_constraints)
     return _certified(form, u, _project_two(form, u) if u.shape[-1] == 2 else project_weights(form, u, form.present))
 
 
@@ -120,6 +122,7 @@ def upgrad(
     each = spread(form)
     if wants_cvxpy(backend, extra_constraints):
         v = reference.dual_cone(each, u, extra_constraints)
+        each = each._replace(noise=ACCURACY)
     elif u.shape[-1] == 2:
         v = _project_two(each, u)
     elif u.shape[-1] == 3:
@@ -132,7 +135,8 @@ def upgrad(
     w = apart.weights.sum(dim=-2)
     safe = w.nan_to_num()
     value = (times(form.gramian, safe) * safe).sum(dim=-1).clamp(min=0)
-    return in_their_units(form, w, value, apart.gap.sum(dim=-1) / form.unit, apart.converged.all(dim=-1))
+    whole = in_their_units(form, w, value, apart.gap.sum(dim=-1) / form.unit, apart.converged.all(dim=-1))
+    return as_judged(whole, extra_constraints)
 
 
 def spread(form: NormalForm) -> NormalForm:
@@ -186,8 +190,9 @@ def _project_one_of_three(form: NormalForm, u: Tensor) -> Tensor:
     own = [0, 1, 2]
     a, b, between = C[..., own, left], C[..., own, right], C[..., left, right]
     alone_a, alone_b = (-a).clamp(min=0), (-b).clamp(min=0)
-    enough_a = b + between * alone_a >= 0
-    enough_b = a + between * alone_b >= 0
+    rounding = 4 * form.noise  # equal or opposite gradients: one alone is enough to rounding, and the system is singular
+    enough_a = b + between * alone_a >= -rounding
+    enough_b = a + between * alone_b >= -rounding
     sine = ((1 - between) * (1 + between)).clamp(min=1e-300)
     y_a = torch.where(enough_a, alone_a, torch.where(enough_b, 0.0, ((between * b - a) / sine).clamp(min=0)))
     y_b = torch.where(enough_a, 0.0, torch.where(enough_b, alone_b, ((between * a - b) / sine).clamp(min=0)))

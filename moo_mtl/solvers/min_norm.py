@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.solvers import reference, single
-from moo_mtl.solvers.backend import Backend, Constraints, wants_cvxpy
+from moo_mtl.solvers.backend import ACCURACY, Backend, Constraints, as_judged, wants_cvxpy
 from moo_mtl.solvers.nonnegative_qp import nonnegative_qp
 from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, times
 from moo_mtl.solvers.solution import Solution
@@ -44,7 +44,8 @@ def min_norm(
         return alone
     form = normal_form(gramian, present)
     if wants_cvxpy(backend, extra_constraints):
-        return certified(form, reference.min_norm(form, extra_constraints))
+        w = reference.min_norm(form, extra_constraints)
+        return as_judged(certified(form._replace(noise=ACCURACY), w), extra_constraints)
     return certified(form, simplex_weights(form))
 
 

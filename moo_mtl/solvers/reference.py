@@ -6,6 +6,7 @@ same for gradients of any size. A failure raises SolverError; no other method is
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +18,10 @@ from torch import Tensor
 from moo_mtl.errors import SolverError
 from moo_mtl.solvers.backend import Constraints
 from moo_mtl.solvers.normal_form import NormalForm
+
+# Clarabel's tolerances: those asked for, and those below which an answer is refused.
+ASKED = {"tol_gap_abs": 1e-12, "tol_gap_rel": 1e-12, "tol_feas": 1e-12}
+REDUCED = {"reduced_tol_gap_abs": 1e-7, "reduced_tol_gap_rel": 1e-7, "reduced_tol_feas": 1e-7}
 
 Array = NDArray[np.float64]
 Statement = Callable[[Any, Array, Array], tuple[Any, Any, list[Any]]]  # (cvxpy, G, datum) -> (variable, objective, constraints)
@@ -71,8 +76,12 @@ def cagrad(form: NormalForm, c: float, extra: Constraints | None = None) -> Tens
     return _solve("cagrad", form, form.norms, statement, extra)
 
 
-def conicgrad(form: NormalForm, c: float, extra: Constraints | None = None) -> Tensor:
-    r"""Maximise ``min_k g_k'd - |d|^2 / 2`` over d within the angle arccos c of g_0; weights of d, ``[..., K]``."""
+def conicgrad(form: NormalForm, c: float, extra: Constraints | None = None) -> tuple[Tensor, Tensor]:
+    r"""Maximise ``min_k g_k'd - |d|^2 / 2`` over d within the angle arccos c of g_0.
+
+    Returns:
+        The multipliers of ``g_k'd >= level``, on the simplex, and the weights of d, ``[..., K]`` each.
+    """
 
     def statement(cp: Any, G: Array, _: Array) -> tuple[Any, Any, list[Any]]:
         R = _root(G)
@@ -81,7 +90,8 @@ def conicgrad(form: NormalForm, c: float, extra: Constraints | None = None) -> T
         objective = cp.Maximize(level - cp.sum_squares(d) / 2)
         return w, objective, [R.T @ d >= level, c * float(np.linalg.norm(mean)) * cp.norm(d) <= mean @ d]
 
-    return _solve("conicgrad", form, form.norms, statement, extra)
+    multipliers = torch.zeros_like(form.norms)
+    return multipliers, _solve("conicgrad", form, form.norms, statement, extra, multipliers=multipliers)
 
 
 def _root(G: Array) -> Array:
@@ -91,9 +101,15 @@ def _root(G: Array) -> Array:
 
 
 def _solve(
-    name: str, form: NormalForm, data: Tensor, statement: Statement, extra: Constraints | None, factor: Tensor | None = None
+    name: str,
+    form: NormalForm,
+    data: Tensor,
+    statement: Statement,
+    extra: Constraints | None,
+    factor: Tensor | None = None,
+    multipliers: Tensor | None = None,
 ) -> Tensor:
-    """Solve member by member over the present tasks.
+    """Solve member by member over the present tasks; the first constraint's multipliers are written into ``multipliers``.
 
     Raises:
         SolverError: Clarabel reports anything but an optimum.
@@ -108,9 +124,9 @@ def _solve(
             constraints = constraints + list(extra(variable if factor is None else scale * variable))
         problem = cp.Problem(objective, constraints)
         try:
-            problem.solve(  # type: ignore[no-untyped-call]
-                solver=cp.CLARABEL, tol_gap_abs=1e-12, tol_gap_rel=1e-12, tol_feas=1e-12
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # "inaccurate" here means 1e-7: REDUCED says so
+                problem.solve(solver=cp.CLARABEL, **ASKED, **REDUCED)  # type: ignore[no-untyped-call]
         except cp.error.SolverError as error:
             raise SolverError(f"{name}: Clarabel failed on batch member {index}: {error}") from error
         if variable.value is None or problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
@@ -119,6 +135,10 @@ def _solve(
                 "check that the extra constraints leave a feasible point"
             )
         weights.reshape(-1, weights.shape[-1])[index, present] = scale * torch.as_tensor(variable.value)
+        if multipliers is not None:
+            multipliers.view(-1, weights.shape[-1])[index, present.to(multipliers.device)] = torch.as_tensor(
+                constraints[0].dual_value, device=multipliers.device
+            )
     return weights.to(form.norms.device)
 
 

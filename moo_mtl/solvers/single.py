@@ -216,7 +216,7 @@ def _nonnegative_qp(H: Array, b: Array, start: NDArray[np.bool_] | None) -> Arra
 def _solve(M: Array, right: Array) -> Array:
     """NaN, which no sign test and no proof accepts, where M is exactly singular."""
     try:
-        return np.linalg.solve(M, right)
+        return np.asarray(np.linalg.solve(M, right), dtype=np.float64)
     except np.linalg.LinAlgError:
         return np.full_like(right, np.nan)
 

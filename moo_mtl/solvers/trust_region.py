@@ -16,7 +16,7 @@ from torch import Tensor
 
 from moo_mtl.errors import InputError
 from moo_mtl.solvers import reference
-from moo_mtl.solvers.backend import Backend, Constraints, wants_cvxpy
+from moo_mtl.solvers.backend import ACCURACY, Backend, Constraints, as_judged, wants_cvxpy
 from moo_mtl.solvers.dual_cone import project_weights
 from moo_mtl.solvers.min_norm import simplex_weights
 from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, times
@@ -64,7 +64,8 @@ def cagrad(
     form = normal_form(gramian, present)
     mean = _Mean.of(form)
     if wants_cvxpy(backend, extra_constraints):
-        return _certified_ball(form, mean, c, reference.cagrad(form, c, extra_constraints))
+        w = reference.cagrad(form, c, extra_constraints)
+        return as_judged(_certified_ball(form._replace(noise=ACCURACY), mean, c, w), extra_constraints)
     nearest = simplex_weights(form)
     settled, still = _stationary_ball(form, mean, c, _square(form, nearest))
 
@@ -120,8 +121,8 @@ def conicgrad(
     form = normal_form(gramian, present)
     mean = _Mean.of(form)
     if wants_cvxpy(backend, extra_constraints):
-        weights = reference.conicgrad(form, c, extra_constraints)
-        return _certified_cone(form, mean, c, weights, weights)
+        w, weights = reference.conicgrad(form, c, extra_constraints)
+        return as_judged(_certified_cone(form._replace(noise=ACCURACY), mean, c, w, weights), extra_constraints)
     nearest = simplex_weights(form)
 
     def touching(on: _Piece, mean: _Mean) -> Tensor:
@@ -268,8 +269,8 @@ def _stationary_ball(form: NormalForm, mean: _Mean, c: float, nearest: Tensor) -
 
 def _certified_cone(form: NormalForm, mean: _Mean, c: float, w: Tensor, weights: Tensor) -> Solution:
     """Dual bound: half the squared length of the projection of ``J'w`` onto the cone."""
-    total = w.sum(dim=-1, keepdim=True)
-    w = torch.where(total > 0, w / total.clamp(min=1e-300), mean.weights)
+    total = w.clamp(min=0).sum(dim=-1, keepdim=True)
+    w = torch.where(total > 0, w.clamp(min=0) / total.clamp(min=1e-300), mean.weights)
     axis = mean.square.sqrt()
     along = torch.where(axis > 0, (w * mean.products).sum(dim=-1) / axis.clamp(min=1e-300), 0.0)
     across = (_square(form, w) - along.square()).clamp(min=0).sqrt()
