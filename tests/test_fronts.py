@@ -79,6 +79,14 @@ def test_indicators_against_a_front_equal_pymoo(n_tasks):
     )
 
 
+def test_indicators_do_not_depend_on_the_blocks(monkeypatch):
+    points, front = sets(3, 2, 11), sets(3, 50, seed=1)
+    indicators = (fronts.igd, fronts.igd_plus, fronts.gd_plus, fronts.epsilon)
+    expected = [indicator(points, front) for indicator in indicators]
+    monkeypatch.setattr("moo_mtl.fronts.indicators._BLOCK", 500)
+    assert_close([indicator(points, front) for indicator in indicators], expected)
+
+
 def test_hypervolume_of_boxes_and_of_nothing():
     corner = torch.tensor([2.0, 3.0])
     assert fronts.hypervolume(torch.tensor([[1.0, 1.0]]), corner) == 2

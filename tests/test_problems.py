@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from inspect import signature
 
 import pytest
 import torch
@@ -136,6 +137,26 @@ def test_unknown_names_and_parameters():
         problems.get("two-task-toy", starts="nash")
 
 
+@pytest.mark.parametrize("name", [n for n in problems.NAMES if "n_dim" in signature(problems.REGISTRY[n].factory).parameters])
+def test_sizes_that_cannot_be(name):
+    for wrong in (0, 2.5, True, "3"):
+        with pytest.raises(InputError, match="n_dim must be an integer of at least"):
+            problems.get(name, n_dim=wrong)
+
+
+def test_the_toy_needs_a_positive_scale():
+    with pytest.raises(InputError, match="scale must be positive"):
+        problems.get("two-task-toy", scale=0.0)
+
+
+@EVERY
+def test_constants_follow_the_argument_to_its_device(problem):
+    """Meta tensors meet no constant left on the CPU; and a second dtype is not served from the first one's place."""
+    x = torch.empty(3, problem.n_dim, device="meta")
+    assert problem.evaluate(x).device.type == "meta"
+    assert problem.jacobian(x).shape == (3, problem.n_tasks, problem.n_dim)
+
+
 def test_own_problems(tmp_path, monkeypatch):
     (tmp_path / "own_problem.py").write_text(
         "from moo_mtl.problems import from_function\n"
@@ -168,8 +189,8 @@ def test_own_problems(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"n_tasks": 0, "n_dim": 2}, "n_tasks must be a positive integer"),
-        ({"n_tasks": 2, "n_dim": 2.0}, "n_dim must be a positive integer"),
+        ({"n_tasks": 0, "n_dim": 2}, "n_tasks must be an integer of at least 1"),
+        ({"n_tasks": 2, "n_dim": 2.0}, "n_dim must be an integer of at least 1"),
         ({"n_tasks": 2, "n_dim": 2, "bounds": ([0, 0, 0], 1)}, "must be one number or 2"),
         ({"n_tasks": 2, "n_dim": 2, "bounds": ([0, 2], 1)}, "below its upper"),
         ({"n_tasks": 2, "n_dim": 2, "ref_point": [1, 2, 3]}, "ref_point must be"),

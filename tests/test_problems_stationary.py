@@ -92,7 +92,7 @@ def test_quadratics_refuse_impossible_angles():
     for parameters, message in (
         ({"n_tasks": 3, "angle": 120.0}, "between 0 and 120"),
         ({"n_tasks": 2, "angle": 180.0}, "between 0 and 180"),
-        ({"n_tasks": 5, "n_dim": 4}, "n_tasks <= n_dim"),
+        ({"n_tasks": 5, "n_dim": 4}, "n_dim must be an integer of at least 5"),
         ({"condition": 0.5}, "at least 1"),
     ):
         with pytest.raises(InputError, match=message):

@@ -6,11 +6,15 @@ two groups are LibMOON's, so that its tables can be compared (it prints spacing 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
 from moo_mtl.fronts.dominance import non_dominated
+
+_BLOCK = 16_000_000  # numbers held in memory at a time
 
 
 def hypervolume(points: Tensor, ref_point: Tensor) -> Tensor:
@@ -40,22 +44,22 @@ def igd(points: Tensor, front: Tensor) -> Tensor:
     Raises:
         InputError: points and front have different numbers of losses (so for all indicators against a front).
     """
-    return _offsets(points, front).norm(dim=-1).amin(dim=-2).mean(dim=-1)
+    return _from_front(points, front, _distance).mean(dim=-1)
 
 
 def igd_plus(points: Tensor, front: Tensor) -> Tensor:
     """IGD that counts only what a point is worse by, and so agrees with dominance (Ishibuchi et al., EMO 2015)."""
-    return _offsets(points, front).clamp(min=0).norm(dim=-1).amin(dim=-2).mean(dim=-1)
+    return _from_front(points, front, _shortfall).mean(dim=-1)
 
 
 def gd_plus(points: Tensor, front: Tensor) -> Tensor:
     """Mean over the points of how much each is worse than the nearest of the front. Lower is better."""
-    return _offsets(points, front).clamp(min=0).norm(dim=-1).amin(dim=-1).mean(dim=-1)
+    return _to_front(points, front, _shortfall).mean(dim=-1)
 
 
 def epsilon(points: Tensor, front: Tensor) -> Tensor:
     """Additive epsilon: the least that must be subtracted from all points so that they weakly dominate the front."""
-    return _offsets(points, front).amax(dim=-1).amin(dim=-2).amax(dim=-1)
+    return _from_front(points, front, _largest).amax(dim=-1)
 
 
 def spread(points: Tensor, front: Tensor) -> Tensor:
@@ -73,7 +77,7 @@ def spread(points: Tensor, front: Tensor) -> Tensor:
     """
     nearest = _neighbours(points).amin(dim=-1)
     extremes = front[front.argmax(dim=-2)].to(points)
-    missing = _offsets(points, extremes).norm(dim=-1).amin(dim=-2).sum(dim=-1)
+    missing = _from_front(points, extremes, _distance).sum(dim=-1)
     mean = nearest.mean(dim=-1, keepdim=True)
     uneven = (nearest - mean).abs().sum(dim=-1)
     return (missing + uneven) / (missing + nearest.sum(dim=-1)).clamp(min=torch.finfo(points.dtype).tiny)
@@ -138,10 +142,33 @@ def pbi(points: Tensor, preferences: Tensor, penalty: float = 5.0) -> Tensor:
     return (along.squeeze(-1) + penalty * away).mean(dim=-1)
 
 
-def _offsets(points: Tensor, front: Tensor) -> Tensor:
-    """How much worse each point is than each of the front, ``[..., N, R, K]``."""
+def _from_front(points: Tensor, front: Tensor, measure: Callable[[Tensor], Tensor]) -> Tensor:
+    """Least measure over the points, for each of the front, ``[..., R]``."""
+    return torch.cat([measure(offsets).amin(dim=-2) for offsets in _offsets(points, front)], dim=-1)
+
+
+def _to_front(points: Tensor, front: Tensor, measure: Callable[[Tensor], Tensor]) -> Tensor:
+    """Least measure over the front, for each point, ``[..., N]``."""
+    return torch.stack([measure(offsets).amin(dim=-1) for offsets in _offsets(points, front)]).amin(dim=0)
+
+
+def _offsets(points: Tensor, front: Tensor) -> Iterator[Tensor]:
+    """How much worse each point is than each of the front, ``[..., N, R, K]``, a block of the front at a time."""
     _fitting(points, front, "front")
-    return points.unsqueeze(-2) - front.to(points)
+    for block in front.to(points).split(max(1, _BLOCK // max(1, points.numel()))):
+        yield points.unsqueeze(-2) - block
+
+
+def _distance(offsets: Tensor) -> Tensor:
+    return offsets.norm(dim=-1)
+
+
+def _shortfall(offsets: Tensor) -> Tensor:
+    return offsets.clamp(min=0).norm(dim=-1)
+
+
+def _largest(offsets: Tensor) -> Tensor:
+    return offsets.amax(dim=-1)
 
 
 def _neighbours(points: Tensor) -> Tensor:

@@ -8,9 +8,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from moo_mtl.errors import InputError
 from moo_mtl.problems.power import power
-from moo_mtl.problems.problem import Problem, box
+from moo_mtl.problems.problem import Problem, box, size
 from moo_mtl.problems.registry import problem
 from moo_mtl.problems.sampling import along, beyond, cube, records, shares, simplex
 
@@ -22,19 +21,19 @@ CONVEX = "Deb and Jain, NSGA-III part I, IEEE Transactions on Evolutionary Compu
 @problem("dtlz1", cite=CITE)
 def dtlz1(n_tasks: int = 3, n_dim: int | None = None) -> Problem:
     r"""Flat front :math:`\sum f = 1/2` behind :math:`11^k - 1` local ones; D = K + 4 by default."""
-    return scalable("dtlz1", n_tasks, n_dim or n_tasks + 4, lambda x: linear(x) / 2, rugged, unit=linear_position)
+    return scalable("dtlz1", n_tasks, n_dim, lambda x: linear(x) / 2, rugged, extra=4, unit=linear_position)
 
 
 @problem("dtlz2", cite=CITE)
 def dtlz2(n_tasks: int = 3, n_dim: int | None = None) -> Problem:
     """Spherical front; D = K + 9 by default."""
-    return scalable("dtlz2", n_tasks, n_dim or n_tasks + 9, sphere, bowl, unit=sphere_position)
+    return scalable("dtlz2", n_tasks, n_dim, sphere, bowl, unit=sphere_position)
 
 
 @problem("dtlz3", cite=CITE)
 def dtlz3(n_tasks: int = 3, n_dim: int | None = None) -> Problem:
     """Spherical front behind :math:`3^k - 1` local ones; D = K + 9 by default."""
-    return scalable("dtlz3", n_tasks, n_dim or n_tasks + 9, sphere, rugged, unit=sphere_position)
+    return scalable("dtlz3", n_tasks, n_dim, sphere, rugged, unit=sphere_position)
 
 
 @problem("dtlz4", cite=CITE)
@@ -43,7 +42,7 @@ def dtlz4(n_tasks: int = 3, n_dim: int | None = None, alpha: float = 100.0) -> P
     return scalable(
         "dtlz4",
         n_tasks,
-        n_dim or n_tasks + 9,
+        n_dim,
         lambda x: sphere(x.pow(alpha)),
         bowl,
         unit=lambda p: sphere_position(p).pow(1 / alpha),
@@ -53,13 +52,13 @@ def dtlz4(n_tasks: int = 3, n_dim: int | None = None, alpha: float = 100.0) -> P
 @problem("dtlz5", cite=CITE)
 def dtlz5(n_tasks: int = 3, n_dim: int | None = None) -> Problem:
     """The front is a curve for K up to 3; beyond, further optimal points are known to exist, so none is given."""
-    return _degenerate("dtlz5", n_tasks, n_dim or n_tasks + 9, bowl, 0.5)
+    return _degenerate("dtlz5", n_tasks, n_dim, bowl, 0.5)
 
 
 @problem("dtlz6", cite=CITE)
 def dtlz6(n_tasks: int = 3, n_dim: int | None = None) -> Problem:
     """DTLZ5 with the distance :math:`\\sum x^{0.1}`, whose infinite slope on the front is cut (see ``power``)."""
-    return _degenerate("dtlz6", n_tasks, n_dim or n_tasks + 9, lambda rest: power(rest, 0.1).sum(dim=-1, keepdim=True), 0.0)
+    return _degenerate("dtlz6", n_tasks, n_dim, lambda rest: power(rest, 0.1).sum(dim=-1, keepdim=True), 0.0)
 
 
 @problem("dtlz7", cite=CITE)
@@ -69,7 +68,7 @@ def dtlz7(n_tasks: int = 3, n_dim: int | None = None) -> Problem:
     On the front :math:`f_K = 2K - \sum_i \psi(f_i)` with :math:`\psi(t) = t (1 + \sin 3 \pi t)`: a point is optimal
     if, and only if, each :math:`f_i` is a record of psi.
     """
-    n = _checked("dtlz7", n_tasks, n_dim or n_tasks + 19)
+    n = dimension("dtlz7", n_tasks, n_dim, 19)
 
     def evaluate(x: Tensor) -> Tensor:
         first, g = x[..., : n_tasks - 1], 1 + 9 * x[..., n_tasks - 1 :].mean(dim=-1, keepdim=True)
@@ -101,58 +100,75 @@ def dtlz7(n_tasks: int = 3, n_dim: int | None = None) -> Problem:
 def inverted_dtlz1(n_tasks: int = 3, n_dim: int | None = None) -> Problem:
     """DTLZ1 seen from behind: a triangle that stands on its tip."""
     return scalable(
-        "inverted-dtlz1", n_tasks, n_dim or n_tasks + 4, lambda x: (1 - linear(x)) / 2, rugged, unit=linear_position
+        "inverted-dtlz1",
+        n_tasks,
+        n_dim,
+        lambda x: (1 - linear(x)) / 2,
+        rugged,
+        extra=4,
+        unit=linear_position,
     )
 
 
 @problem("inverted-dtlz2", cite=INVERTED)
 def inverted_dtlz2(n_tasks: int = 3, n_dim: int | None = None) -> Problem:
     """DTLZ2 seen from behind: a convex front whose extremes are far apart."""
-    return scalable("inverted-dtlz2", n_tasks, n_dim or n_tasks + 9, lambda x: 1 - sphere(x), bowl, unit=sphere_position)
+    return scalable(
+        "inverted-dtlz2",
+        n_tasks,
+        n_dim,
+        lambda x: 1 - sphere(x),
+        bowl,
+        unit=sphere_position,
+    )
 
 
 @problem("convex-dtlz2", cite=CONVEX)
 def convex_dtlz2(n_tasks: int = 3, n_dim: int | None = None) -> Problem:
     """DTLZ2's losses to the fourth power, the last one squared: a convex front."""
     bend = convex_bend(n_tasks)
-    return scalable("convex-dtlz2", n_tasks, n_dim or n_tasks + 9, sphere, bowl, unit=sphere_position, bend=bend)
+    return scalable("convex-dtlz2", n_tasks, n_dim, sphere, bowl, unit=sphere_position, bend=bend)
 
 
 def scalable(
     name: str,
     n_tasks: int,
-    n_dim: int,
+    n_dim: int | None,
     shape: Callable[[Tensor], Tensor],
     distance: Callable[[Tensor], Tensor],
     *,
     unit: Callable[[Tensor], Tensor],
+    extra: int = 9,
     bend: Callable[[Tensor], Tensor] = lambda f: f,
 ) -> Problem:
     """Losses ``bend((1 + g) shape(x_1 .. x_{K-1}))``: K - 1 positions along the front, the other variables set its distance g.
 
-    ``unit`` takes points of the simplex to positions, so that every family has its front from the same points; the
-    optimum of the distance is one half in every variable.
+    D is K + ``extra`` where it is not given. ``unit`` takes points of the simplex to positions, so that every family has its
+    front from the same points; the optimum of the distance is one half in every variable.
+
+    Raises:
+        InputError: K is below 2 or D below K.
     """
-    _checked(name, n_tasks, n_dim)
+    width = dimension(name, n_tasks, n_dim, extra)
 
     def evaluate(x: Tensor) -> Tensor:
         return bend((1 + distance(x[..., n_tasks - 1 :])) * shape(x[..., : n_tasks - 1]))
 
     def pareto_set(n: int) -> Tensor:
         positions = unit(simplex(n, n_tasks))
-        return torch.cat([positions, torch.full((n, n_dim - n_tasks + 1), 0.5, dtype=torch.float64)], dim=-1)
+        return torch.cat([positions, torch.full((n, width - n_tasks + 1), 0.5, dtype=torch.float64)], dim=-1)
 
     def front(n: int) -> Tensor:
         return bend(shape(unit(simplex(n, n_tasks))))
 
-    corners = front(n_tasks) if n_tasks > 1 else front(1)
+    corners = front(n_tasks)
     ideal, nadir = corners.amin(dim=0), corners.amax(dim=0)
     return Problem(
         name=name,
         n_tasks=n_tasks,
-        n_dim=n_dim,
+        n_dim=width,
         evaluate=evaluate,
-        bounds=box(0.0, 1.0, n_dim),
+        bounds=box(0.0, 1.0, width),
         exact_front=front,
         exact_set=pareto_set,
         ref_point=beyond(ideal, nadir),
@@ -210,8 +226,8 @@ def _unfold(keep: Tensor, leave: Tensor) -> Tensor:
     return (kept * torch.cat([leave, one], dim=-1)).flip(-1)
 
 
-def _degenerate(name: str, n_tasks: int, n_dim: int, distance: Callable[[Tensor], Tensor], optimum: float) -> Problem:
-    _checked(name, n_tasks, n_dim)
+def _degenerate(name: str, n_tasks: int, n_dim: int | None, distance: Callable[[Tensor], Tensor], optimum: float) -> Problem:
+    width = dimension(name, n_tasks, n_dim, 9)
 
     def evaluate(x: Tensor) -> Tensor:
         g = distance(x[..., n_tasks - 1 :])
@@ -220,7 +236,7 @@ def _degenerate(name: str, n_tasks: int, n_dim: int, distance: Callable[[Tensor]
 
     def pareto_set(n: int) -> Tensor:
         positions = shares(n).unsqueeze(-1) * torch.eye(1, n_tasks - 1, dtype=torch.float64)
-        return torch.cat([positions, torch.full((n, n_dim - n_tasks + 1), optimum, dtype=torch.float64)], dim=-1)
+        return torch.cat([positions, torch.full((n, width - n_tasks + 1), optimum, dtype=torch.float64)], dim=-1)
 
     ends = evaluate(pareto_set(2))
     ideal, nadir = ends.amin(dim=0), ends.amax(dim=0)
@@ -228,9 +244,9 @@ def _degenerate(name: str, n_tasks: int, n_dim: int, distance: Callable[[Tensor]
     return Problem(
         name=name,
         n_tasks=n_tasks,
-        n_dim=n_dim,
+        n_dim=width,
         evaluate=evaluate,
-        bounds=box(0.0, 1.0, n_dim),
+        bounds=box(0.0, 1.0, width),
         exact_set=pareto_set if curve else None,
         ref_point=beyond(ideal, nadir) if curve else torch.full((n_tasks,), 1.1, dtype=torch.float64),
         ideal=ideal if curve else None,
@@ -238,10 +254,14 @@ def _degenerate(name: str, n_tasks: int, n_dim: int, distance: Callable[[Tensor]
     )
 
 
-def _checked(name: str, n_tasks: int, n_dim: int) -> int:
-    if n_tasks < 2 or n_dim < n_tasks:
-        raise InputError(f"{name}: needs n_tasks of at least 2 and n_dim of at least n_tasks, found {n_tasks} and {n_dim}")
-    return n_dim
+def dimension(name: str, n_tasks: int, n_dim: int | None, extra: int) -> int:
+    """The D asked for, or by default K + ``extra``.
+
+    Raises:
+        InputError: K is below 2 or D below K.
+    """
+    size(name, "n_tasks", n_tasks, 2)
+    return n_tasks + extra if n_dim is None else size(name, "n_dim", n_dim, n_tasks)
 
 
 @cache

@@ -5,7 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from moo_mtl.problems.dtlz import bowl, convex_bend, linear, linear_position, rugged, scalable, sphere, sphere_position
+from moo_mtl.problems.dtlz import (
+    bowl,
+    convex_bend,
+    dimension,
+    linear,
+    linear_position,
+    rugged,
+    scalable,
+    sphere,
+    sphere_position,
+)
 from moo_mtl.problems.problem import Problem, box
 from moo_mtl.problems.registry import problem
 from moo_mtl.problems.sampling import beyond, cube
@@ -18,13 +28,13 @@ CITE = (
 @problem("maf1", cite=CITE)
 def maf1(n_tasks: int = 3, n_dim: int | None = None) -> Problem:
     """Inverted flat front; LibMOON's version is half of it."""
-    return scalable("maf1", n_tasks, n_dim or n_tasks + 9, lambda x: 1 - linear(x), bowl, unit=linear_position)
+    return scalable("maf1", n_tasks, n_dim, lambda x: 1 - linear(x), bowl, unit=linear_position)
 
 
 @problem("maf2", cite=CITE)
 def maf2(n_tasks: int = 3, n_dim: int | None = None) -> Problem:
     """The middle part of a sphere, with a distance of its own for every loss."""
-    n = n_dim or n_tasks + 9
+    n = dimension("maf2", n_tasks, n_dim, 9)
     width = (n - n_tasks + 1) // n_tasks
     widths = [width] * (n_tasks - 1) + [n - n_tasks + 1 - width * (n_tasks - 1)]
 
@@ -59,7 +69,7 @@ def maf2(n_tasks: int = 3, n_dim: int | None = None) -> Problem:
 def maf3(n_tasks: int = 3, n_dim: int | None = None) -> Problem:
     """Convex front behind DTLZ3's local ones."""
     bend = convex_bend(n_tasks)
-    return scalable("maf3", n_tasks, n_dim or n_tasks + 9, sphere, rugged, unit=sphere_position, bend=bend)
+    return scalable("maf3", n_tasks, n_dim, sphere, rugged, unit=sphere_position, bend=bend)
 
 
 @problem("maf4", cite=CITE)
@@ -68,7 +78,7 @@ def maf4(n_tasks: int = 3, n_dim: int | None = None) -> Problem:
     return scalable(
         "maf4",
         n_tasks,
-        n_dim or n_tasks + 9,
+        n_dim,
         lambda x: 1 - sphere(x),
         rugged,
         unit=sphere_position,
@@ -82,7 +92,7 @@ def maf5(n_tasks: int = 3, n_dim: int | None = None, alpha: float = 100.0) -> Pr
     return scalable(
         "maf5",
         n_tasks,
-        n_dim or n_tasks + 9,
+        n_dim,
         lambda x: sphere(x.pow(alpha)),
         bowl,
         unit=lambda p: sphere_position(p).pow(1 / alpha),

@@ -138,9 +138,8 @@ def from_function(
             that is not below its upper one; when evaluated: a result that is not a tensor ``[..., K]``.
     """
     name = name or getattr(f, "__name__", type(f).__name__)
-    for what, size in (("n_tasks", n_tasks), ("n_dim", n_dim)):
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise InputError(f"{name}: {what} must be a positive integer, found {size!r}")
+    size(name, "n_tasks", n_tasks, 1)
+    size(name, "n_dim", n_dim, 1)
 
     def evaluate(x: Tensor) -> Tensor:
         losses = f(x)
@@ -159,6 +158,17 @@ def from_function(
     return Problem(
         name, n_tasks, n_dim, evaluate, bounds=None if bounds is None else box(*bounds, n_dim, name), ref_point=reference
     )
+
+
+def size(name: str, what: str, found: int, least: int) -> int:
+    """A number of tasks or of dimensions, checked.
+
+    Raises:
+        InputError: it is not an integer, or below ``least``.
+    """
+    if not isinstance(found, int) or isinstance(found, bool) or found < least:
+        raise InputError(f"{name}: {what} must be an integer of at least {least}, found {found!r}")
+    return found
 
 
 def box(lower: Ends, upper: Ends, n_dim: int, name: str = "problem") -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
-from moo_mtl.problems.problem import Problem, placed
+from moo_mtl.problems.problem import Problem, placed, size
 from moo_mtl.problems.registry import problem
 from moo_mtl.problems.sampling import evenly, simplex
 
@@ -45,8 +45,8 @@ def quadratic(
         InputError: a parameter out of its range.
     """
     cosine = math.cos(math.radians(angle))
-    if n_tasks < 1 or n_dim < n_tasks:
-        raise InputError(f"quadratic: needs 1 <= n_tasks <= n_dim, found n_tasks = {n_tasks}, n_dim = {n_dim}")
+    size("quadratic", "n_tasks", n_tasks, 1)
+    size("quadratic", "n_dim", n_dim, n_tasks)
     if condition < 1 or imbalance < 1:
         raise InputError(f"quadratic: condition and imbalance are ratios of at least 1, found {condition} and {imbalance}")
     limit = 180.0 if n_tasks < 3 else math.degrees(math.acos(-1 / (n_tasks - 1)))

@@ -30,7 +30,7 @@ def evenly(curve: Callable[[Tensor], Tensor], n: int, start: float = 0.0, end: f
     travelled = torch.cat([lengths.new_zeros(1), lengths.cumsum(dim=0)])
     wanted = travelled[-1] * shares(n)
     right = torch.searchsorted(travelled, wanted).clamp(1, DENSITY - 1)
-    part = (wanted - travelled[right - 1]) / lengths[right - 1].clamp(min=tiny)
+    part = (wanted - travelled[right - 1]) / (travelled[right] - travelled[right - 1]).clamp(min=tiny)
     return torch.lerp(grid[right - 1], grid[right], part.clamp(0, 1))
 
 
@@ -51,7 +51,7 @@ def cube(n: int, n_dim: int) -> Tensor:
 def simplex(n: int, n_tasks: int) -> Tensor:
     """``n`` points spread over the simplex, ``[n, K]``, its corners first where there is room for them.
 
-    Two tasks: evenly spaced. More: gaps between sorted Sobol numbers, which are uniform over the simplex.
+    Two tasks: evenly spaced. More: sticks broken at powers of Sobol numbers, uniform over the simplex.
     """
     if n_tasks == 1:
         return torch.ones(n, 1, dtype=torch.float64)
@@ -59,9 +59,10 @@ def simplex(n: int, n_tasks: int) -> Tensor:
         first = shares(n)
         return torch.stack([first, 1 - first], dim=-1)
     corners = torch.eye(n_tasks, dtype=torch.float64)[:n]
-    cuts = cube(n - len(corners), n_tasks - 1).sort(dim=-1).values
-    ends = cuts.new_tensor([0.0, 1.0]).expand(len(cuts), 2)
-    return torch.cat([corners, torch.cat([ends[:, :1], cuts, ends[:, 1:]], dim=-1).diff(dim=-1)])
+    left = cube(n - len(corners), n_tasks - 1).pow(1 / torch.arange(n_tasks - 1, 0, -1, dtype=torch.float64))
+    one = torch.ones(len(left), 1, dtype=torch.float64)
+    broken = torch.cat([1 - left, one], dim=-1) * torch.cat([one, left.cumprod(dim=-1)], dim=-1)
+    return torch.cat([corners, broken])
 
 
 def records(f: Callable[[Tensor], Tensor], start: float, end: float) -> Tensor:

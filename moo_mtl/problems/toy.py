@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from moo_mtl.errors import unknown
-from moo_mtl.problems.problem import Problem, box, placed, vector
+from moo_mtl.errors import InputError, unknown
+from moo_mtl.problems.problem import Problem, box, placed, size, vector
 from moo_mtl.problems.registry import problem
 from moo_mtl.problems.sampling import evenly
 
@@ -46,8 +46,10 @@ def two_task_toy(scale: float = 0.1, starts: str = "nash-mtl") -> Problem:
         starts: whose starting points: "nash-mtl", "cagrad" or "cagrad-paper".
 
     Raises:
-        InputError: ``starts`` is none of these.
+        InputError: ``starts`` is none of these, or ``scale`` is not positive.
     """
+    if not scale > 0:
+        raise InputError(f"two-task-toy: scale must be positive, found {scale!r}")
     if starts not in STARTS:
         raise unknown("starts", starts, STARTS)
     ends = _toy_losses(_toy_pareto_set(2), scale)
@@ -135,7 +137,7 @@ def convex_quadratic_forms() -> Problem:
 )
 def fonseca(n_dim: int = 20) -> Problem:
     r"""The concave pair :math:`f_{1,2} = 1 - \exp(-\lVert x \mp 1/\sqrt{n} \rVert^2)`; weighted sums reach its ends only."""
-    reach = 1 / math.sqrt(n_dim)
+    reach = 1 / math.sqrt(size("fonseca", "n_dim", n_dim, 1))
     centres = placed(vector(reach, -reach).unsqueeze(-1).expand(2, n_dim))
 
     def offsets(x: Tensor) -> Tensor:

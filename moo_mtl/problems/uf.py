@@ -7,9 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from moo_mtl.errors import InputError
 from moo_mtl.problems.power import power
-from moo_mtl.problems.problem import Problem, box, placed
+from moo_mtl.problems.problem import Problem, box, placed, size
 from moo_mtl.problems.registry import problem
 from moo_mtl.problems.sampling import along, beyond, cube, evenly, shares, simplex
 
@@ -168,8 +167,7 @@ def _wound(
     owner: Callable[[Tensor], Tensor],
 ) -> Problem:
     free = n_tasks - 1
-    if n_dim < 2 * n_tasks:
-        raise InputError(f"{name}: needs n_dim of at least {2 * n_tasks}, found {n_dim}")
+    size(name, "n_dim", n_dim, 2 * n_tasks - 1)
     indices = torch.arange(free + 1, n_dim + 1)
     index = placed(indices)  # in the dtype of x: sums of integers and pi would be float32
     groups = [torch.nonzero(owner(indices) == k).flatten() for k in range(n_tasks)]

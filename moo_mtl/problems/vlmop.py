@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.problems.power import power
-from moo_mtl.problems.problem import Problem, box, placed, vector
+from moo_mtl.problems.problem import Problem, box, placed, size, vector
 from moo_mtl.problems.registry import problem
 from moo_mtl.problems.sampling import evenly
 from moo_mtl.problems.toy import fonseca
@@ -19,7 +19,7 @@ CITE = "Van Veldhuizen and Lamont, Multiobjective Evolutionary Algorithm Test Su
 @problem("vlmop1", cite=CITE + "; in the form of LibMOON, which calls it VLMOP2 in its tables")
 def vlmop1(n_dim: int = 10) -> Problem:
     r"""Two paraboloids, :math:`f_{1,2} = \lVert x \mp 1/\sqrt{n} \rVert^2 / 4`: a convex front."""
-    reach = 1 / math.sqrt(n_dim)
+    reach = 1 / math.sqrt(size("vlmop1", "n_dim", n_dim, 1))
     centres = placed(vector(reach, -reach).unsqueeze(-1).expand(2, n_dim))
 
     def front(t: Tensor) -> Tensor:
@@ -75,6 +75,7 @@ def vlmop3() -> Problem:
 @problem("kursawe", cite="Kursawe, A Variant of Evolution Strategies for Vector Optimization, PPSN 1991")
 def kursawe(n_dim: int = 3) -> Problem:
     r"""Disconnected front; the second loss has a cusp :math:`|x|^{0.8}` at 0, where its gradient is given as 0."""
+    size("kursawe", "n_dim", n_dim, 2)
 
     def evaluate(x: Tensor) -> Tensor:
         pairs = torch.stack([x[..., :-1], x[..., 1:]], dim=-1)

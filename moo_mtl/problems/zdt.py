@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.problems.power import power
-from moo_mtl.problems.problem import Problem, box
+from moo_mtl.problems.problem import Problem, box, size
 from moo_mtl.problems.registry import problem
 from moo_mtl.problems.sampling import along, beyond, evenly, records, shares
 
@@ -75,6 +75,7 @@ def _zdt(
     first_on_front: Callable[[int], Tensor] | None = None,
 ) -> Problem:
     """Losses :math:`(f_1(x_1), h(f_1, g(x_2, \\dots, x_n)))`; on the front the other variables are 0."""
+    size(name, "n_dim", n_dim, 2)
 
     def evaluate(x: Tensor) -> Tensor:
         f, g = first(x[..., 0]), distance(x[..., 1:])
