@@ -1,0 +1,215 @@
+"""Time and memory of a step's per-task gradients: every engine and torchjd on the same models, as ratios to one backward pass.
+
+    python benchmarks/engines.py [--quick] [--out docs/results/engines.md]
+
+A contender's call is what comes after the forward pass: gradients of K tasks, the weights of a fixed rule (MGDA),
+`.grad` filled. The forward pass is made anew for each call and timed by itself, and the floor is one backward pass
+of the summed loss.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from side_by_side import machine, ratio
+from torch import Tensor, nn
+
+from moo_mtl import Balancer, rules
+
+MODELS = ("lenet", "mlp-256", "mlp-32", "resnet")
+TASKS = (2, 5, 10, 40)
+ENGINES = ("looped", "vmapped", "gramian", "features", "auto")
+PEERS = ("torchjd", "torchjd chunk=1", "torchjd autogram")
+
+
+class Residual(nn.Module):
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(before, after, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(after),
+            nn.ReLU(),
+            nn.Conv2d(after, after, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(after),
+        )
+        self.skip = nn.Identity() if before == after else nn.Conv2d(before, after, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.body(x) + self.skip(x))
+
+
+class Case:
+    """A trunk with K heads and a batch."""
+
+    def __init__(self, model: str, n_tasks: int) -> None:
+        torch.manual_seed(0)
+        if model == "lenet":
+            self.trunk: nn.Module = nn.Sequential(
+                nn.Conv2d(1, 10, 9), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(10, 20, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+                nn.Linear(500, 50), nn.ReLU(),
+            )  # fmt: skip
+            self.inputs, width = torch.randn(256, 1, 36, 36), 50
+        elif model.startswith("mlp"):
+            self.trunk = nn.Sequential(
+                nn.Linear(256, 600), nn.ReLU(), nn.Linear(600, 600), nn.ReLU(), nn.Linear(600, 600), nn.ReLU()
+            )
+            self.inputs, width = torch.randn(int(model.split("-")[1]), 256), 600
+        else:
+            self.trunk = nn.Sequential(
+                nn.Conv2d(3, 64, 3, 1, 1), nn.BatchNorm2d(64), nn.ReLU(), Residual(64, 64, 1), Residual(64, 128, 2),
+                Residual(128, 256, 2), Residual(256, 256, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+            )  # fmt: skip
+            self.inputs, width = torch.randn(32, 3, 16, 16), 256
+        self.heads = nn.ModuleList(nn.Linear(width, 10) for _ in range(n_tasks))
+        self.labels = torch.randint(0, 10, (n_tasks, len(self.inputs)))
+
+    def forward(self) -> tuple[Tensor, list[Tensor]]:
+        z = self.trunk(self.inputs)
+        pairs = zip(self.heads, self.labels, strict=True)
+        return z, [nn.functional.cross_entropy(head(z), label) for head, label in pairs]
+
+    def clear(self) -> None:
+        for parameter in (*self.trunk.parameters(), *self.heads.parameters()):
+            parameter.grad = None
+
+
+def contender(name: str, case: Case) -> Callable[[Tensor, list[Tensor]], None]:
+    """From the features and losses of a forward pass to filled gradients."""
+    if name == "floor":
+        return lambda z, losses: sum(losses).backward()
+    if name in ENGINES:
+        balancer = Balancer(rules.mgda(), case.trunk, engine=name, heads="raw")
+        return lambda z, losses: balancer.backward(torch.stack(losses)) and None
+    return _torchjd(name, case)
+
+
+def _torchjd(name: str, case: Case) -> Callable[[Tensor, list[Tensor]], None]:
+    from torchjd.aggregation import MGDA
+    from torchjd.autojac import jac_to_grad, mtl_backward
+
+    if name == "torchjd autogram":
+        from torchjd.aggregation import MGDAWeighting
+        from torchjd.autogram import Engine
+
+        engine, weighting = Engine(case.trunk, batch_dim=None), MGDAWeighting()
+
+        def by_gramian(z: Tensor, losses: list[Tensor]) -> None:
+            stacked = torch.stack(losses)
+            stacked.backward(weighting(engine.compute_gramian(stacked)))
+
+        return by_gramian
+    chunk, aggregator = (1 if "chunk" in name else None), MGDA()
+
+    def by_rows(z: Tensor, losses: list[Tensor]) -> None:
+        mtl_backward(losses, features=z, parallel_chunk_size=chunk)
+        jac_to_grad(case.trunk.parameters(), aggregator)
+
+    return by_rows
+
+
+def times(model: str, n_tasks: int, names: list[str], rounds: int) -> dict[str, np.ndarray | str]:
+    """Seconds of one call, ``[rounds]`` each, interleaved; a contender that raises is recorded with its error."""
+    case = Case(model, n_tasks)
+    steps: dict[str, Callable[[Tensor, list[Tensor]], None]] = {}
+    found: dict[str, list[float]] = {}
+    failed: dict[str, np.ndarray | str] = {}
+    for name in names:
+        try:
+            step = contender(name, case)
+            for _ in range(2):
+                case.clear()
+                step(*case.forward())
+        except Exception as error:
+            failed[name] = f"{type(error).__name__}: {str(error).splitlines()[0][:70]}"
+        else:
+            steps[name], found[name] = step, []
+    for _ in range(rounds):
+        for name, step in steps.items():
+            total, calls = 0.0, 0
+            while total < 0.02 or calls < 1:
+                case.clear()
+                z, losses = case.forward()
+                begin = time.perf_counter()
+                step(z, losses)
+                total, calls = total + time.perf_counter() - begin, calls + 1
+            found[name].append(total / calls)
+    return failed | {name: np.array(values) for name, values in found.items()}
+
+
+def peak_memory(model: str, n_tasks: int, name: str) -> float:
+    """Mebibytes that one forward pass and one call add to an idle model, in a process of its own."""
+    command = [sys.executable, __file__, "--memory-of", model, str(n_tasks), name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return float(done.stdout.split()[-1]) if done.returncode == 0 else float("nan")
+
+
+def _measure_memory(model: str, n_tasks: int, name: str) -> float:
+    case = Case(model, n_tasks)
+    step = contender(name, case)
+    small = Case("mlp-32", 2)
+    contender(name, small)(*small.forward())  # imports and first-call buffers are not the step's
+    del small
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    step(*case.forward())
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
+def page(rounds: int, memory: bool, models: tuple[str, ...], tasks: tuple[int, ...]) -> str:
+    """The tables as Markdown."""
+    peers = list(PEERS) if importlib.util.find_spec("torchjd") else []
+    names = ["floor", *ENGINES, *peers]
+    lines = [f"Measured on {machine()}.", "" if peers else "torchjd is not installed here, so its rows are missing.", ""]
+    for model in models:
+        lines += [
+            f"### {model}",
+            "",
+            "| time / floor | " + " | ".join(f"K = {k}" for k in tasks) + " |",
+            "|---|" + "---|" * len(tasks),
+        ]
+        cells: dict[str, list[str]] = {name: [] for name in names if name != "floor"}
+        for k in tasks:
+            found = times(model, k, names, rounds)
+            for name in cells:
+                value = found[name]
+                cells[name].append(value if isinstance(value, str) else str(ratio(value, np.asarray(found["floor"]))))
+            print(f"{model} K={k} done", file=sys.stderr)
+        lines += [f"| {name} | " + " | ".join(row) + " |" for name, row in cells.items()] + [""]
+        if memory:
+            few = [k for k in tasks if k in (2, 10)]
+            lines += ["| peak MiB | " + " | ".join(f"K = {k}" for k in few) + " |", "|---|" + "---|" * len(few)]
+            lines += [
+                f"| {name} | " + " | ".join(f"{peak_memory(model, k, name):.0f}" for k in few) + " |" for name in names
+            ] + [""]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="three rounds, K = 2 and 10, no memory")
+    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
+    parser.add_argument("--out", type=Path, help="write the tables here as well")
+    parser.add_argument("--memory-of", nargs=3, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if arguments.memory_of:
+        model, n_tasks, name = arguments.memory_of
+        print(_measure_memory(model, int(n_tasks), name))
+        return
+    quick = arguments.quick
+    text = page(3 if quick else 7, not quick, tuple(arguments.models), (2, 10) if quick else TASKS)
+    print(text)
+    if arguments.out:
+        arguments.out.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
