@@ -111,6 +111,7 @@ def require_finite(obs: Observation, who: str) -> None:
         # a task's own square first, because it spoils its neighbours' products too
         ("gradient", obs.gramian, torch.diag_embed(mask)),
         ("gradient", obs.gramian, pairs),
+        ("gradient", obs.cross, torch.diag_embed(mask)),
         ("gradient", obs.cross, pairs),
     ):
         if tensor is None:

@@ -22,6 +22,7 @@ LIVELY: dict[str, dict[str, Any]] = {
     "stch-mtl": {"warm_up": 1},
     "go4align": {"rate": 0.3},
     "ldc-mtl": {"strength": 1.0, "lr": 0.1},
+    "sdmgrad": {"lr": 0.3},  # the code's 10 makes 20 inner steps that magnify rounding a hundredfold each
 }
 
 
@@ -269,7 +270,6 @@ def _common_shift_invariant(case: Case) -> Tensor:
 
 def _permutation_equivariant(case: Case) -> Tensor:
     order = torch.arange(case.story.n_tasks).roll(1)
-    order[:2] = order[:2].flip(0)
     before = told(case.rule, case.story)
     after = told(case.rule, case.story.tasks(order, case.noise))
     changed = ratio((before.directions - after.directions).norm(dim=-1), size(before, case.story))

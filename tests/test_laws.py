@@ -16,7 +16,7 @@ from moo_mtl.errors import InputError, NonFiniteError
 from moo_mtl.rules import ZOO
 from moo_mtl.state import flatten, map_state, unflatten
 from tests import geometries
-from tests.laws import Case, Episode, built, direction, episode, sizes, told, violation, where
+from tests.laws import Case, Episode, built, direction, episode, size, sizes, told, unit, violation, where
 
 RULES = sorted(ZOO)
 DECLARED = [(name, property) for name in RULES for property in ZOO[name].holds]
@@ -40,8 +40,11 @@ def test_declared_property_holds(name, property):
 @pytest.mark.parametrize(("name", "property"), DENIED, ids=named)
 def test_denied_property_has_a_counter_example(name, property):
     rule = built(name)
-    found = [violation(property, Case(rule, episode(rule, K, where(property), copies=8))).max() for K in sizes(name, (2, 3, 8))]
-    assert max(found) > 1000 * TOLERANCE
+    tries = ((K, copies) for copies in (4, 64) for K in sizes(name, (2, 3, 8)))
+    assert any(
+        violation(property, Case(rule, episode(rule, K, where(property), copies=copies))).max() > 1000 * TOLERANCE
+        for K, copies in tries
+    )
 
 
 def per_task(noise: Tensor, order: Tensor) -> Tensor:
@@ -68,6 +71,18 @@ CONDITIONS = {
     ("db-mtl", properties.stateless): Condition({"beta": 0}),
     ("mgda", properties.scale_invariant): Condition({"normalization": "l2"}),
     ("rlw", properties.permutation_equivariant): Condition(noise=per_task),
+    ("normalized-sum", properties.common_descent): Condition(tasks=(2,)),
+    ("normalized-sum", properties.zero_at_weakly_stationary): Condition(tasks=(2,)),
+    ("pcgrad", properties.common_descent): Condition(tasks=(2,)),
+    ("pcgrad", properties.zero_at_weakly_stationary): Condition(tasks=(2,)),
+    ("pcgrad", properties.permutation_equivariant): Condition(noise=per_pair),
+    ("gradvac", properties.permutation_equivariant): Condition(noise=per_pair),
+    ("cagrad", properties.common_descent): Condition({"c": 1.0}),
+    ("cagrad", properties.zero_at_weakly_stationary): Condition({"c": 1.0}),
+    ("imtl-g", properties.common_descent): Condition({"sign": "downhill"}),
+    ("imtl-g", properties.scale_invariant): Condition({"sign": "downhill"}),
+    ("fairgrad", properties.scale_invariant): Condition({"alpha": 1.0}),
+    ("m-config", properties.permutation_equivariant): Condition({"refresh": None}),
     ("slaw", properties.trajectory_scale_invariant): Condition(first=1),
 }
 
@@ -150,11 +165,15 @@ def test_batch_is_a_stack_of_singles(name):
             for member in range(story.losses.shape[1]):
                 alone, _ = rule.weigh(single(obs, member), map_state(lambda leaf, member=member: leaf[member], before))
                 rows, where_ = story.rows[step, member], f"K = {K}, member {member}"
-                apart = (directions[member] - direction(alone, rows)).norm(dim=-1)
-                whole = (alone.weights.abs() * rows.norm(dim=-1)).sum(dim=-1)
-                assert (apart <= 1e-9 * torch.maximum(whole, directions[member].norm(dim=-1))).all(), where_
+                wanted, found = direction(alone, rows), directions[member]
+                whole = torch.maximum((alone.weights.abs() * rows.norm(dim=-1)).sum(dim=-1), found.norm(dim=-1))
+                same = (found - wanted).norm(dim=-1) <= 1e-9 * whole
                 if member >= len(geometries.REGULAR):
-                    continue  # where gradients depend on each other the direction is unique, and the weights are not
+                    # Where gradients depend on each other the line of the step is unique; weights, and a length that is
+                    # defined by the weights, need not be.
+                    assert (same | ((unit(found) - unit(wanted)).norm(dim=-1) <= 1e-7)).all(), where_
+                    continue
+                assert same.all(), where_
                 assert ((together.weights[member] - alone.weights).abs() <= 1e-9 * alone.weights.abs().amax()).all(), where_
 
 
@@ -201,8 +220,9 @@ def with_absent(story: Episode, task: int, since: int = 0) -> Episode:
 @pytest.mark.parametrize("name", RULES)
 def test_absent_task_is_left_out(name):
     """Weight 0 for it, and for the others the weights of the problem without it."""
+    in_rounds = {"refresh": None} if name == "m-config" else {}  # whose turn it is depends on K
     for K in sizes(name, (2, 3, 8)):
-        rule, task = built(name), K // 2
+        rule, task = built(name, **in_rounds), K // 2
         story = episode(rule, K, geometries.REGULAR)
         answer = told(rule, with_absent(story, task))
         assert (answer.weights[..., task] == 0).all()
@@ -211,9 +231,9 @@ def test_absent_task_is_left_out(name):
         if Needs.NOISE not in rule.needs and sizes(name, (K - 1,)):
             without = told(rule, story.tasks(others))
             scale = without.weights.abs().amax(dim=-1, keepdim=True)
-            assert ((answer.weights[..., others] - without.weights).abs() <= 1e-8 * scale).all(), f"K = {K}"
+            assert ((answer.weights[..., others] - without.weights).abs() <= TOLERANCE * scale).all(), f"K = {K}"
             apart = (answer.directions - without.directions).norm(dim=-1)
-            assert (apart <= 1e-8 * without.directions.norm(dim=-1).clamp(min=1e-12)).all(), f"K = {K}"
+            assert (apart <= TOLERANCE * size(without, story.tasks(others))).all(), f"K = {K}"
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from moo_mtl.gramian import gramian
 from moo_mtl.observation import Needs, Observation
 from moo_mtl.rules.slot import Schedule, Slot, at, within
 
@@ -46,3 +48,15 @@ def row_ema(beta: Schedule = 0.9, sigma: float = 0.0, bias_correction: bool = Fa
         return state.rows / whole.to(state.rows.dtype)[..., None], state
 
     return Slot("row-ema", act, start, Needs.ROWS)
+
+
+def of_scaled(scale: Slot[Tensor], memory: Slot[Tensor]) -> Slot[Tensor]:
+    """A memory of gradients that are rescaled, by a scale without a state, before they are remembered."""
+
+    def act(obs: Observation, state: Any) -> tuple[Tensor, Any]:
+        assert obs.rows is not None
+        whole = obs if obs.gramian is not None else replace(obs, gramian=gramian(obs.rows))
+        factors, _ = scale.act(whole, ())
+        return memory.act(replace(obs, rows=factors.to(obs.rows.dtype)[..., None] * obs.rows), state)
+
+    return Slot(f"{memory.name} of {scale.name}", act, memory.start, memory.needs | (scale.needs & ~Needs.GRAMIAN))

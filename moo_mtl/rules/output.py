@@ -12,6 +12,10 @@ def _per_total(total: Tensor, weights: Tensor) -> Tensor:
     return torch.where(sums == 0, 1.0, total / torch.where(sums == 0, 1.0, sums))
 
 
+def _tasks(raw: Observation) -> Tensor:
+    return raw.mask.sum(dim=-1).clamp(min=1).double()
+
+
 def _mean_length(weights: Tensor, length: Tensor | None, raw: Observation) -> Tensor:
     assert length is not None
     assert raw.gramian is not None
@@ -36,6 +40,17 @@ match_mean_norm = Output("match-mean-norm", _mean_length, Needs.GRAMIAN)
 
 unit_length = Output("unit-length", _unit_length, Needs.GRAMIAN)
 """The step has length 1, or 0 at a stationary point."""
+
+times_tasks = Output("times-tasks", lambda weights, length, raw: _tasks(raw))
+"""The step times the number of tasks present: a mean becomes a sum."""
+
+per_task = Output("per-task", lambda weights, length, raw: 1 / _tasks(raw))
+"""The step divided by the number of tasks present: a sum becomes a mean."""
+
+
+def per_task_of(total: float) -> Output:
+    """A K-th of ``total``, K the number of tasks present."""
+    return Output(f"per-task-of-{total:g}", lambda weights, length, raw: total / _tasks(raw))
 
 
 def constant(factor: float) -> Output:

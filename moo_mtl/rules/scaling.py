@@ -9,7 +9,8 @@ from torch import Tensor
 
 from moo_mtl.errors import InputError
 from moo_mtl.observation import Needs, Observation
-from moo_mtl.rules.slot import Bound, Slot, excess, stateless
+from moo_mtl.rules.average import Corrected
+from moo_mtl.rules.slot import Bound, Schedule, Slot, at, excess, stateless, within
 
 Statistic = Literal["max", "min", "mean", "median"]
 
@@ -49,6 +50,44 @@ def by_loss_and_norm(lower_bound: Bound = None) -> Slot[Tensor]:
         return unit / excess("per-loss-and-norm", obs, lower_bound)
 
     return stateless("per-loss-and-norm", factors, Needs.LOSSES | Needs.GRAMIAN)
+
+
+def loss_over_norm(lower_bound: Bound = None) -> Slot[Tensor]:
+    r"""Every gradient as long as its task's loss is large, :math:`\ell_k g_k / \lVert g_k \rVert` (LibMTL's MoCo)."""
+
+    def factors(obs: Observation) -> Tensor:
+        unit, _ = unit_norm.act(obs, ())
+        return unit * excess("loss-over-norm", obs, lower_bound)
+
+    return stateless("loss-over-norm", factors, Needs.LOSSES | Needs.GRAMIAN)
+
+
+def average_norm(decay: Schedule = 0.999) -> Slot[Tensor]:
+    """Gradients divided by the bias-corrected moving average of their own length; 0 for a task that never had a gradient."""
+    within("average-norm", "decay", decay, 0.0, 1.0, "it is the share of the old average that is kept")
+
+    def act(obs: Observation, state: Corrected) -> tuple[Tensor, Corrected]:
+        state = state.update(obs.norms, at(decay, obs.step), obs.mask)
+        length = state.mean
+        return torch.where(length > 0, 1 / torch.where(length > 0, length, 1.0), 0.0), state
+
+    return Slot("average-norm", act, Corrected.start, Needs.GRAMIAN)
+
+
+def towards_task(target: int = 0, relax: float = 0.7, decay: Schedule = 0.9) -> Slot[Tensor]:
+    r"""Gradients drawn towards a target task's averaged length m: :math:`r \, m_{\text{target}} / m_k + 1 - r`."""
+    within("towards-task", "relax", relax, 0.0, 1.0, "it is a share")
+    within("towards-task", "decay", decay, 0.0, 1.0, "it is the share of the old average that is kept")
+
+    def act(obs: Observation, state: Corrected) -> tuple[Tensor, Corrected]:
+        if not 0 <= target < obs.n_tasks:
+            raise InputError(f"towards-task: target is task {target}, expected one of 0 to {obs.n_tasks - 1}")
+        state = state.update(obs.norms, at(decay, obs.step), obs.mask)
+        length = state.mean
+        pull = torch.where(length > 0, length[..., target, None] / torch.where(length > 0, length, 1.0), 0.0)
+        return relax * pull + 1 - relax, state
+
+    return Slot("towards-task", act, Corrected.start, Needs.GRAMIAN)
 
 
 def _statistic(which: Statistic, norms: Tensor, alive: Tensor) -> Tensor:

@@ -68,6 +68,64 @@ def solved(name: str, solver: Callable[[Observation], Solution], needs: Needs = 
 
 
 min_norm = solved("min-norm", lambda obs: solvers.min_norm(_gramian(obs), present=obs.present))
+upgrad = solved("upgrad", lambda obs: solvers.upgrad(_gramian(obs), present=obs.present))
+dualproj = solved("dualproj", lambda obs: solvers.dualproj(_gramian(obs), present=obs.present))
+nash = solved("nash", lambda obs: solvers.nash(_gramian(obs), present=obs.present))
+config = solved("config", lambda obs: solvers.config(_gramian(obs), present=obs.present))
+
+
+def fairgrad(alpha: float) -> Slot[Weighing]:
+    return solved("fairgrad", lambda obs: solvers.fairgrad(_gramian(obs), alpha, present=obs.present))
+
+
+def cagrad(c: float) -> Slot[Weighing]:
+    return solved("cagrad", lambda obs: solvers.cagrad(_gramian(obs), c, present=obs.present))
+
+
+def conicgrad(c: float) -> Slot[Weighing]:
+    return solved("conicgrad", lambda obs: solvers.conicgrad(_gramian(obs), c, present=obs.present))
+
+
+def aligned(scale: Literal["min", "median", "rmse"] = "min") -> Slot[Weighing]:
+    return solved(f"aligned-{scale}", lambda obs: solvers.aligned(_gramian(obs), scale=scale, present=obs.present))
+
+
+def equal_projections(sign: Literal["paper", "downhill"] = "paper") -> Slot[Weighing]:
+    """IMTL-G; ``"downhill"`` turns the direction round where the paper's formula points uphill for every task."""
+    if sign not in ("paper", "downhill"):
+        raise InputError(f"imtl-g: sign {sign!r} is unknown; expected 'paper' or 'downhill'")
+
+    def solver(obs: Observation) -> Solution:
+        solution = solvers.imtl_g(_gramian(obs), present=obs.present)
+        if sign == "paper":
+            return solution
+        along = (_gramian(obs) @ solution.weights[..., None]).squeeze(-1) / torch.where(obs.norms > 0, obs.norms, 1.0)
+        uphill = torch.where(obs.mask, along, 0.0).sum(dim=-1, keepdim=True) < 0
+        return solution._replace(weights=torch.where(uphill, -solution.weights, solution.weights))
+
+    return solved(f"equal-projections-{sign}", solver)
+
+
+def nearest_rows(byzantine: int = 1, selected: int = 1, distance: Literal["squared", "plain"] = "squared") -> Slot[Weighing]:
+    """Krum: equal weights on the gradients that lie closest to their ``K - byzantine - 2`` nearest others."""
+    if distance not in ("squared", "plain"):
+        raise InputError(f"krum: distance {distance!r} is unknown; expected 'squared' or 'plain'")
+
+    def weigh(obs: Observation) -> Weighing:
+        G, here = _gramian(obs), obs.mask
+        sizes = G.diagonal(dim1=-2, dim2=-1)
+        apart = (sizes[..., :, None] + sizes[..., None, :] - 2 * G).clamp(min=0)
+        apart = apart if distance == "squared" else apart.sqrt()
+        itself = torch.eye(obs.n_tasks, dtype=torch.bool, device=G.device)
+        ordered = apart.masked_fill(itself | ~here[..., None, :], torch.inf).sort(dim=-1).values
+        neighbours = (here.sum(dim=-1) - byzantine - 2).clamp(min=1)[..., None, None]
+        counted = (torch.arange(obs.n_tasks, device=G.device) < neighbours) & ordered.isfinite()
+        score = torch.where(counted, ordered, 0.0).sum(dim=-1).masked_fill(~here, torch.inf)
+        best = score.argsort(dim=-1, stable=True)[..., :selected]
+        chosen = torch.zeros_like(score).scatter(-1, best, 1.0) * here
+        return Weighing(chosen / chosen.sum(dim=-1, keepdim=True).clamp(min=1))
+
+    return stateless("nearest-rows", weigh, Needs.GRAMIAN)
 
 
 def seen_through(scale: Slot[Tensor], solve: Slot[Weighing]) -> Slot[Weighing]:
