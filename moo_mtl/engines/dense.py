@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from moo_mtl.engines.graph import Anatomy, Node
+from moo_mtl.gramian import cross_gramian
 
 
 @dataclass(frozen=True)
@@ -35,20 +37,18 @@ class Dense:
         """Inner products of the tasks' gradients from the gradients at the output, ``[K, B, m]`` to ``[K, K]`` float64."""
         if delta.numel() == 0:
             return delta.new_zeros(len(delta), len(delta)).double()
-        inputs, delta = self.inputs.double(), delta.double()
-        between = inputs @ inputs.mT + (0 if self.bias is None else 1)
-        product = (between @ delta).flatten(1) @ delta.flatten(1).mT
+        between = self.inputs @ self.inputs.mT + (0 if self.bias is None else 1)
+        product = cross_gramian((between @ delta).flatten(1), delta.flatten(1))
         return (product + product.mT) / 2
 
-    def gradients(self, weights: Tensor, delta: Tensor) -> dict[int, Tensor]:
-        """Gradients of the weighted sum of the tasks, by ``id`` of the parameter."""
+    def write(self, weights: Tensor, delta: Tensor, places: dict[int, Tensor]) -> None:
+        """Write the gradients of the weighted sum of the tasks to ``places``, flat, by ``id`` of the parameter."""
         if delta.numel() == 0:
-            return {id(parameter): parameter.new_zeros(parameter.shape) for parameter in self.parameters}
-        total = (weights.to(delta.dtype)[:, None, None] * delta).sum(dim=0)
-        found = {id(self.weight): total.mT @ self.inputs.to(total.dtype)}
+            return
+        total = (weights.to(delta.dtype) @ delta.flatten(1)).reshape(delta.shape[1:])
+        torch.mm(total.mT, self.inputs, out=places[id(self.weight)].view_as(self.weight))
         if self.bias is not None:
-            found[id(self.bias)] = total.sum(dim=0)
-        return found
+            torch.sum(total, dim=0, out=places[id(self.bias)])
 
 
 def dense_layers(body: Anatomy, shared: Sequence[Tensor], n_tasks: int) -> list[Dense]:
@@ -73,10 +73,10 @@ def _dense(node: Node) -> Dense | None:
         bias, weight = _leaf(node.next_functions[0][0]), _turned_leaf(node.next_functions[2][0])
         if bias is None or weight is None or bias.shape != weight.shape[:1]:
             return None
-        return Dense(node, weight, bias, node._saved_mat1)
+        return Dense(node, weight, bias, node._saved_mat1.detach())
     if node.name() == "MmBackward0":
         weight = _turned_leaf(node.next_functions[1][0])
-        return None if weight is None else Dense(node, weight, None, node._saved_self)
+        return None if weight is None else Dense(node, weight, None, node._saved_self.detach())
     return None
 
 

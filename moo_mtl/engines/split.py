@@ -72,10 +72,14 @@ def layered(
         total = total + layer.gramian(delta)
 
     def direction(weights: Tensor) -> Tensor:
-        pieces = dict(zip(map(id, held), combined(weights, rows).split([p.numel() for p in held]), strict=True))
+        whole = torch.zeros(sum(parameter.numel() for parameter in shared), dtype=rows.dtype, device=rows.device)
+        places = dict(zip(map(id, shared), whole.split([parameter.numel() for parameter in shared]), strict=True))
+        pieces = combined(weights, rows).split([parameter.numel() for parameter in held])
+        for parameter, piece in zip(held, pieces, strict=True):
+            places[id(parameter)].copy_(piece)
         for layer, delta in zip(layers, deltas, strict=True):
-            pieces |= layer.gradients(weights, delta)
-        return torch.cat([pieces[id(parameter)].reshape(-1).to(rows.dtype) for parameter in shared])
+            layer.write(weights, delta, places)
+        return whole
 
     return Look(None, total, direction, stage.own_gradients)
 

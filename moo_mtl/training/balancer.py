@@ -160,7 +160,9 @@ class Balancer:
             direction, on_own = combined(found, weighing, columns, on_heads, own)
         else:
             direction, on_own = one_pass(values, weighing, columns, on_heads, own, retain_graph)
-        finite = direction.isfinite().all() & values.detach().isfinite().all() if mask is None else direction.isfinite().all()
+        finite = torch.linalg.vector_norm(direction, torch.inf).isfinite()
+        if mask is None:
+            finite = finite & values.detach().isfinite().all()
         if values.device.type == "cpu" and not bool(finite):
             if self.nonfinite == "skip":
                 return self._skip(values, own)
