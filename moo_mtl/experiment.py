@@ -46,9 +46,10 @@ def check(experiment: Experiment) -> None:
     """Hold every run and every figure script against what they name, before anything is computed.
 
     Raises:
-        MooMtlError: the first thing that is wrong; the message begins with the experiment's name.
+        MooMtlError: the first thing that is wrong.
     """
-    for single in experiment.singles:
+    but_for_the_seed = {str({**single.resolved(), "seed": None}): single for single in experiment.singles}
+    for single in but_for_the_seed.values():
         single_run.kind(single).check(single)
     for script in experiment.figures:
         if not script.is_file():

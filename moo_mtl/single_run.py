@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import torch
 
 from moo_mtl.config import Single
+from moo_mtl.errors import RunError
 from moo_mtl.runs import Run
 
 Metrics = dict[str, Any]
@@ -59,7 +60,10 @@ def perform(config: Single, run: Run, advance: Callable[[int], None]) -> None:
     torch.use_deterministic_algorithms(config.deterministic)
     torch.set_num_threads(config.threads)
     with run.writing():
-        run.begin()
         started = time.monotonic()
-        metrics = kind(config).perform(config, run, advance)
-        run.finish(metrics, time.monotonic() - started)
+        try:
+            run.begin()
+            metrics = kind(config).perform(config, run, advance)
+            run.finish(metrics, time.monotonic() - started)
+        except OSError as error:
+            raise RunError(f"cannot write to {run.folder}: {error.strerror}; what was written before is kept") from error

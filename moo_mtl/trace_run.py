@@ -108,7 +108,10 @@ class _Checkpoints:
 
     def __call__(self, state: Mapping[str, Tensor]) -> None:
         if time.monotonic() - self.written >= runs.CHECKPOINT_EVERY:
-            runs.write(self.file, lambda part: torch.save(dict(state), part))
+            try:
+                runs.write(self.file, lambda part: torch.save(dict(state), part))
+            except RuntimeError as error:  # what torch makes of a full disk
+                raise RunError(f"cannot write the checkpoint {self.file}: {error}") from error
             self.written = time.monotonic()
 
 

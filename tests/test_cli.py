@@ -1,6 +1,8 @@
 """The command as a user meets it: experiments run, found again, killed and resumed, and one sentence for what is wrong."""
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -237,6 +239,18 @@ def test_a_corrupt_checkpoint_says_what_to_delete(moo_mtl):
     code, _, err = moo_mtl("run", "toy.toml", "--set", "rule=mgda")
     assert code == 2
     assert f"delete the folder {folder}" in err
+
+
+def test_a_full_disk_is_one_sentence_and_no_run_is_called_finished(moo_mtl, monkeypatch):
+    def full(path: Path) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("moo_mtl.tracing.Trace.save", lambda trace, path: full(path))
+    code, _, err = moo_mtl("run", "toy.toml")
+    (folder,) = folders()
+    assert (code, err) == (2, f"moo-mtl: cannot write to {folder}: No space left on device; what was written before is kept\n")
+    assert runs.read(folder).state == "unfinished"
 
 
 # The command, with a checkpoint at every opportunity, and steps slow enough to be caught at work.
