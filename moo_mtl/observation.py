@@ -100,7 +100,8 @@ def require_finite(obs: Observation, who: str) -> None:
     """
     if obs.losses.device.type != "cpu":
         return
-    tensors = [tensor for tensor in (obs.losses, obs.rows, obs.gramian, obs.cross) if tensor is not None]
+    rows = obs.rows if obs.gramian is None else None  # their squares stand on the Gramian's diagonal
+    tensors = [tensor for tensor in (obs.losses, rows, obs.gramian, obs.cross) if tensor is not None]
     if bool(torch.stack([tensor.sum().double() for tensor in tensors]).isfinite().all()):
         return  # a sum is finite only if all its terms are
     mask = obs.mask
