@@ -348,7 +348,7 @@ def _product(matrix: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 def _all_finite(tensor: Tensor) -> Tensor:
-    """Whether every entry is, ``[]`` bool. A finite sum settles it at a third of the cost; an accelerator is not asked to branch."""
+    """Whether every entry is, ``[]`` bool. A finite sum settles it at a third of the cost, where branching is free."""
     if tensor.device.type == "cpu" and bool(tensor.sum().isfinite()):
         return torch.tensor(True)
     return tensor.isfinite().all()
