@@ -13,6 +13,7 @@ from moo_mtl.problems.registry import problem
 from moo_mtl.problems.sampling import evenly
 
 FLOOR = 5e-6  # below it, the toy's log valleys are flat
+_SIDES = placed(vector(1, -1))  # what tells the toy's second task from its first
 
 # Starting points of the two-task toy, by the source that used them.
 STARTS = {
@@ -53,12 +54,13 @@ def two_task_toy(scale: float = 0.1, starts: str = "nash-mtl") -> Problem:
     if starts not in STARTS:
         raise unknown("starts", starts, STARTS)
     ends = _toy_losses(_toy_pareto_set(2), scale)
+    scales = placed(vector(scale, 1))
     return Problem(
         name="two-task-toy",
         n_tasks=2,
         n_dim=2,
         evaluate=lambda x: _toy_losses(x, scale),
-        exact_differentiate=lambda x: _toy_differentiate(x, scale),
+        exact_differentiate=lambda x: _toy_differentiate(x, scales(x)),
         exact_set=_toy_pareto_set,
         ref_point=vector(0, 0),
         ideal=ends.amin(dim=0),
@@ -180,28 +182,28 @@ def _valley(r: Tensor) -> Tensor:
     return r.abs().clamp(min=FLOOR).log() + 6
 
 
-def _toy_differentiate(x: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Losses and Jacobian together: the same gates, valleys and bowls serve both."""
+def _toy_differentiate(x: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """Losses and Jacobian together; both tasks lie along a first axis: few operations for few starts, long rows for many."""
     a, b = (coordinate.contiguous() for coordinate in x.unbind(dim=-1))
+    side, factor = (constant.reshape(2, *[1] * a.dim()) for constant in (_SIDES(x), scale))
     t, half = torch.tanh(b), torch.tanh(b / 2)
-    above, below = half.clamp(min=0), (-half).clamp(min=0)
+    above = half.clamp(min=0)
+    below = above - half
     slope = (1 - half * half) / 2
-    above_slope, below_slope = slope * (b >= 0), slope * (b <= 0)  # torch.clamp's convention at b = 0: both
-    steep = 1 - t * t
-    depth = 0.01 * (b + 8).square() - 20
-    fall = below * (b + 8) / 50
-    losses, rows = [], []
-    for factor, side, middle in ((scale, 1.0, 7.0), (1.0, -1.0, -7.0)):
-        r = side * (t - 3.5) - a / 2
-        height = r.abs()
-        valley = height.clamp(min=FLOOR).log() + 6
-        over = above * (height >= FLOOR) / r.where(height >= FLOOR, torch.ones_like(r))
-        offset = a - middle
-        bowl = offset.square() / 10 + depth
-        losses.append(factor * (above * valley + below * bowl))
-        rows.append(factor * (below * offset / 5 - over / 2))
-        rows.append(factor * (side * over * steep + fall + above_slope * valley - below_slope * bowl))
-    return torch.stack(losses, dim=-1), torch.stack(rows, dim=-1).reshape(*x.shape[:-1], 2, 2)
+    r = side * (t - 3.5) - a / 2
+    height = r.abs()
+    valley = height.clamp(min=FLOOR).log() + 6
+    offset = a - 7 * side
+    deep = b + 8
+    bowl = offset.square() / 10 + (deep.square() / 100 - 20)
+    over = (above / r).masked_fill(height < FLOOR, 0.0)
+    along_a = offset * (below / 5) - over / 2
+    along_b = over * (side * (1 - t * t)) + below * deep / 50
+    # torch.clamp's convention at b = 0: both gates have their slope
+    along_b = along_b + valley * (slope * (b >= 0)) - bowl * (slope * (b <= 0))
+    losses = factor * (above * valley + below * bowl)
+    rows = torch.stack([factor * along_a, factor * along_b], dim=-1)
+    return losses.movedim(0, -1).contiguous(), rows.movedim(0, -2).contiguous()
 
 
 def _toy_pareto_set(n: int) -> Tensor:
