@@ -6,21 +6,19 @@ gradients on which pivoting goes round); the caller then takes the general path.
 
 from __future__ import annotations
 
-from math import isfinite, sqrt
+from math import inf, isfinite, sqrt
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from moo_mtl.solvers.normal_form import TOLERANCE, check_gramian
+from moo_mtl.solvers.single_qp import SMALL, Array, nonnegative_qp, pivot_floats, pivot_stack, solve, solve_floats
 from moo_mtl.solvers.solution import Solution
 
-Array = NDArray[np.float64]
-SMALL = 6  # tasks up to which Python floats are faster than NumPy
 EPS = 2.0**-52
-SWEEPS = 8  # of pivoting before the general path takes over
 NEWTON = 40
+SHIFTS = 20  # of CAGrad
 
 
 def applies(gramian: Tensor, present: Tensor | None, backend: str, extra: object) -> bool:
@@ -40,18 +38,15 @@ def min_norm(gramian: Tensor) -> Solution | None:
     check_gramian(gramian)
     if len(gramian) == 2:
         return _min_norm_two(gramian)
+    if len(gramian) <= SMALL:
+        return _min_norm_floats(gramian.tolist())
     cosines = _cosines(gramian)
     if cosines is None:
         return None
     G, C, norms = cosines
-    t = norms.min() / norms
-    H = C + t[:, None] * t
-    H.reshape(-1)[:: len(t) + 1] += 2 * len(t) * EPS
-    x = _nonnegative_qp(H, t, None)
-    if x is None:
+    w = _simplex_weights(C, norms)
+    if w is None:
         return None
-    w = x * t
-    w /= w.sum()
     unit = norms.max() ** 2
     q = (G / unit) @ w  # the unit first: products of lengths near 1e150 would overflow
     value = float(q @ w)
@@ -72,7 +67,7 @@ def dualproj(gramian: Tensor, preference: Tensor | None) -> Solution | None:
     slope = C @ u
     if float(slope.min()) >= 0:
         return _solution(p, float(u @ slope) / 2 * unit, 0.0)
-    z = _nonnegative_qp(C, -slope, slope < 0)
+    z = nonnegative_qp(C, -slope, slope < 0)
     if z is None:
         return None
     after = slope + C @ z
@@ -97,12 +92,12 @@ def upgrad(gramian: Tensor, preference: Tensor | None) -> Solution | None:
     if K <= SMALL:
         matrix, rows, start_from = C.tolist(), (-C).tolist(), conflict.tolist()
         for k in hurt.tolist():
-            z = _pivot_floats(matrix, rows[k], start_from[k])
+            z = pivot_floats(matrix, rows[k], start_from[k])
             if z is None:
                 return None
             Z[k] = z
     elif hurt.size:
-        stack = _pivot_stack(C, -C[hurt], conflict[hurt])
+        stack = pivot_stack(C, -C[hurt], conflict[hurt])
         if stack is None:
             return None
         Z[hurt] = stack
@@ -130,6 +125,73 @@ def nash(gramian: Tensor) -> Solution | None:
     return _solution(v / norms, float(terms.sum()), residual)
 
 
+def cagrad(gramian: Tensor, c: float) -> Solution | None:
+    """As ``solvers.cagrad``, away from stationary points: Newton on the shift, exact once the support is."""
+    check_gramian(gramian)
+    cosines = _cosines(gramian)
+    if cosines is None:
+        return None
+    G, C, norms = cosines
+    unit = float(norms.max()) ** 2
+    G = G / unit
+    mean = G.mean(axis=1)
+    square = float(mean.mean())
+    w = _simplex_weights(C, norms)
+    if w is None or not min(square, float(w @ G @ w)) > 16 * len(w) * EPS:
+        return None
+    low, high, tau = 0.0, inf, 0.0
+    for _ in range(SHIFTS):
+        root, exact = _touching(C, norms / sqrt(unit), G, mean, c * c * square, w, tau)
+        if tau > 0 and abs(root - tau) <= 1e-13 * tau:
+            return _ball(G, mean, c * sqrt(square), w if exact is None else exact, unit)
+        if float(w @ G @ w) >= tau * tau * c * c * square:
+            low = tau
+        else:
+            high = tau
+        tau = root if low < root < high else (max(4 * low, 1e-2) if high == inf else sqrt(low * high) if low > 0 else high / 16)
+        shifted = G + tau * (mean[:, None] + mean) + tau * tau * square
+        lengths = np.sqrt(np.maximum(shifted.diagonal(), 0.0))
+        if not lengths.min() > 1e-12:
+            return None
+        w = _simplex_weights(shifted / lengths / lengths[:, None], lengths)
+        if w is None:
+            return None
+    return None
+
+
+def _touching(C: Array, norms: Array, G: Array, mean: Array, radius: float, w: Array, tau: float) -> tuple[float, Array | None]:
+    """The shift at which the ball touches the path on the support of w, and the path's point at ``tau`` if it is valid."""
+    index = np.flatnonzero(w)
+    t = norms.min() / norms[index]
+    H = C[index][:, index] + t[:, None] * t
+    H.reshape(-1)[:: len(t) + 1] += 2 * len(w) * EPS
+    p, q = t * solve(H, np.stack([t, t * mean[index]], axis=1)).T
+    start = p / p.sum()
+    slope = start * (q.sum() / norms.min() ** 2) - q / norms.min() ** 2
+    inside = G[index][:, index]
+    nearest, bend = float(start @ inside @ start), float(slope @ inside @ slope)
+    root = sqrt(nearest / (radius - bend)) if radius > bend and nearest >= 0 else inf
+    point = start + tau * slope
+    if not point.min() >= -1e-9:
+        return root, None
+    exact = np.zeros(len(w))
+    exact[index] = np.maximum(point, 0.0)
+    return root, exact / exact.sum()
+
+
+def _ball(G: Array, mean: Array, radius: float, w: Array, unit: float) -> Solution | None:
+    """Total weights with the gap between the two programs; ``None`` if it is more than rounding."""
+    length = sqrt(max(float(w @ G @ w), 0.0))
+    if length == 0:
+        return None
+    weights = 1 / len(w) + radius / length * w
+    value = float((G @ weights).min())
+    gap = max(float(w @ mean) + radius * length - value, 0.0)
+    if not gap <= TOLERANCE * float(G.trace()):
+        return None
+    return _solution(weights, value * unit, gap * unit)
+
+
 def _min_norm_two(gramian: Tensor) -> Solution | None:
     (a, b), (_, c) = gramian.tolist()
     left, right = c - b, a - b
@@ -146,6 +208,45 @@ def _min_norm_two(gramian: Tensor) -> Solution | None:
     if gap > TOLERANCE * (a + c) / 2:
         return None
     return _solution(np.array((w, v)), value if value > 0 else 0.0, gap)
+
+
+def _min_norm_floats(G: list[list[float]]) -> Solution | None:
+    """The same steps as for arrays, on lists."""
+    K = len(G)
+    squares = [G[k][k] for k in range(K)]
+    unit = max(squares)
+    if not (min(squares) > 1e-290 and unit < 1e290):
+        return None
+    norms = [sqrt(square) for square in squares]
+    shortest = min(norms)
+    t = [shortest / n for n in norms]
+    H = [[g / n / m + a * b for g, m, b in zip(row, norms, t, strict=True)] for row, n, a in zip(G, norms, t, strict=True)]
+    for k in range(K):
+        H[k][k] += 2 * K * EPS
+    x = pivot_floats(H, t, [True] * K)
+    if x is None:
+        return None
+    w = [a * b for a, b in zip(x, t, strict=True)]
+    total = sum(w)
+    w = [a / total for a in w]
+    q = [sum([g * a for g, a in zip(row, w, strict=True)]) for row in G]
+    value = sum([a * b for a, b in zip(q, w, strict=True)])
+    gap = max(value - min(q), 0.0)
+    if not gap <= TOLERANCE * sum(squares) / K:
+        return None
+    return _solution(np.array(w), max(value, 0.0), gap)
+
+
+def _simplex_weights(C: Array, norms: Array) -> Array | None:
+    """As in ``min_norm``: rows of unit length, and ``t t'`` in place of the constraint on the sum."""
+    t = norms.min() / norms
+    H = C + t[:, None] * t
+    H.reshape(-1)[:: len(t) + 1] += 2 * len(t) * EPS
+    x = nonnegative_qp(H, t, None)
+    if x is None:
+        return None
+    w = x * t
+    return np.asarray(w / w.sum(), dtype=np.float64)
 
 
 def _cosines(gramian: Tensor) -> tuple[Array, Array, Array] | None:
@@ -181,126 +282,6 @@ def _gap(z: Array, after: Array, u: Array, before: Array) -> float:
     return max(float(z @ np.abs(after)), 0.0) + conflict * sqrt(max(float(u @ before), 0.0))
 
 
-def _nonnegative_qp(H: Array, b: Array, start: NDArray[np.bool_] | None) -> Array | None:
-    """Block pivoting on one problem; ``None`` if it goes round or a support is dependent."""
-    K = len(b)
-    if K <= SMALL:
-        short = _pivot_floats(H.tolist(), b.tolist(), [True] * K if start is None else start.tolist())
-        return None if short is None else np.array(short)
-    free = np.ones(K, dtype=bool) if start is None else start
-    fewest, patience = K + 1, 3
-    slack = 1e-14 * float(np.abs(b).max())
-    for _ in range(SWEEPS):
-        index = free.nonzero()[0]
-        x = np.zeros(K)
-        if index.size:
-            x[index] = _solve(H[index][:, index], b[index])
-        slope = H @ x - b
-        scale = slack * (1 + float(np.abs(x).max()))
-        wrong = np.where(free, x < -scale, slope < -scale)
-        count = int(np.count_nonzero(wrong))
-        if count == 0:
-            return np.maximum(x, 0.0)
-        if count < fewest:
-            fewest, patience = count, 3
-        else:
-            patience -= 1
-        if patience >= 0:
-            free = free ^ wrong
-        else:
-            free = free.copy()
-            free[wrong.nonzero()[0][-1]] ^= True
-    return None
-
-
-def _solve(M: Array, right: Array) -> Array:
-    """NaN, which no sign test and no proof accepts, where M is exactly singular."""
-    try:
-        return np.asarray(np.linalg.solve(M, right), dtype=np.float64)
-    except np.linalg.LinAlgError:
-        return np.full_like(right, np.nan)
-
-
-def _pivot_stack(H: Array, B: Array, free: NDArray[np.bool_]) -> Array | None:
-    """Block pivoting on several right-hand sides at once, ``[M, K]``."""
-    M, K = B.shape
-    fewest, patience = np.full(M, K + 1), np.full(M, 3)
-    place = np.arange(1, K + 1)
-    for _ in range(2 * SWEEPS):
-        matrix = H * (free[:, :, None] & free[:, None, :])
-        matrix[:, place - 1, place - 1] = np.where(free, H.diagonal(), 1.0)
-        X = _solve(matrix, (B * free)[:, :, None])[:, :, 0]
-        slack = 1e-14 * (1 + np.abs(X).max(axis=1, keepdims=True))
-        wrong = np.where(free, X, X @ H - B) < -slack
-        count = wrong.sum(axis=1)
-        if not count.any():
-            return np.asarray(np.maximum(X, 0.0), dtype=np.float64)
-        better = count < fewest
-        patience = np.where(better, 3, patience - 1)
-        fewest = np.where(better, count, fewest)
-        last = place == np.where(wrong, place, 0).max(axis=1, keepdims=True)
-        free = free ^ (wrong & ((patience >= 0)[:, None] | last))
-    return None
-
-
-def _pivot_floats(H: list[list[float]], b: list[float], free: list[bool]) -> list[float] | None:
-    K = len(b)
-    every = range(K)
-    fewest, patience = K + 1, 3
-    slack = 1e-14 * max(max(b), -min(b))
-    for _ in range(SWEEPS):
-        index = [k for k in every if free[k]]
-        y = _solve_floats([[H[i][j] for j in index] for i in index], [b[i] for i in index])
-        if y is None:
-            return None
-        x = [0.0] * K
-        for i, value in zip(index, y, strict=True):
-            x[i] = value
-        scale = slack * (1 + max(max(x), -min(x)))
-        wrong = []
-        for k in every:
-            if free[k]:
-                if x[k] < -scale:
-                    wrong.append(k)
-            else:
-                row = H[k]
-                if sum([row[i] * x[i] for i in index]) - b[k] < -scale:
-                    wrong.append(k)
-        if not wrong:
-            return [value if value > 0 else 0.0 for value in x]
-        if len(wrong) < fewest:
-            fewest, patience = len(wrong), 3
-        else:
-            patience -= 1
-        for k in wrong if patience >= 0 else wrong[-1:]:
-            free[k] = not free[k]
-    return None
-
-
-def _solve_floats(M: list[list[float]], right: list[float]) -> list[float] | None:
-    """Gaussian elimination of a positive definite system, in place; ``None`` where a pivot is lost to rounding."""
-    n = len(right)
-    for k in range(n):
-        pivot_row = M[k]
-        pivot = pivot_row[k]
-        if not pivot > 0:
-            return None
-        for i in range(k + 1, n):
-            row = M[i]
-            factor = row[k] / pivot
-            if factor:
-                for j in range(k + 1, n):
-                    row[j] -= factor * pivot_row[j]
-                right[i] -= factor * right[k]
-    for k in range(n - 1, -1, -1):
-        row = M[k]
-        total = right[k]
-        for j in range(k + 1, n):
-            total -= row[j] * right[j]
-        right[k] = total / row[k]
-    return right
-
-
 def _nash_floats(C: list[list[float]]) -> tuple[Array, float] | None:
     v = [1 / sqrt(sum([c for c in row if c > 0])) for row in C]
     every = range(len(v))
@@ -312,7 +293,7 @@ def _nash_floats(C: list[list[float]]) -> tuple[Array, float] | None:
         M = [[C[i][j] * v[i] * v[j] for j in every] for i in every]
         for i in every:
             M[i][i] += 1.0
-        y = _solve_floats(M, downhill[:])
+        y = solve_floats(M, downhill[:])
         if y is None:
             return None
         decrement = sum([a * b for a, b in zip(y, downhill, strict=True)])
@@ -333,7 +314,7 @@ def _nash_arrays(C: Array) -> tuple[Array, float] | None:
         M = C * v * v[:, None]
         downhill = 1 - M.sum(axis=1)
         M += unit
-        y = _solve(M, downhill)
+        y = solve(M, downhill)
         decrement = float(y @ downhill)
         v = v * (1 + (1.0 if decrement <= 1 / 16 else 1 / (1 + sqrt(decrement))) * y)
         if decrement < 1e-18:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
-from moo_mtl.solvers import reference
+from moo_mtl.solvers import reference, single
 from moo_mtl.solvers.backend import ACCURACY, Backend, Constraints, as_judged, wants_cvxpy
 from moo_mtl.solvers.dual_cone import project_weights
 from moo_mtl.solvers.min_norm import simplex_weights
@@ -61,6 +61,8 @@ def cagrad(
     """
     if not 0 <= c < float("inf"):
         raise InputError(f"cagrad: c must be finite and at least 0, found {c}")
+    if c > 0 and single.applies(gramian, present, backend, extra_constraints) and (alone := single.cagrad(gramian, c)):
+        return alone
     form = normal_form(gramian, present)
     mean = _Mean.of(form)
     if wants_cvxpy(backend, extra_constraints):
