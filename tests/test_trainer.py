@@ -178,7 +178,7 @@ def test_looking_does_not_disturb_training():
     plain, looked_at = trainer(), trainer(certify_every=1, select=lambda scores, tasks: 0.0)
     plain.fit(made())
     history = looked_at.fit(made(), made(seed=1))
-    assert len(history.estimates) == 9
+    assert history.estimates[:, 0].tolist() == list(range(2, 10))  # a step is judged with the weights of the one before
     assert history.best_epoch == 1
     falling = iter([3.0, 2.0, 1.0])
     looked_at = trainer(certify_every=1, select=lambda scores, tasks: next(falling))
@@ -323,7 +323,8 @@ def test_half_batch_estimate_is_unbiased_where_the_whole_batch_is_not():
         rows.append(torch.cat([part.flatten() for part in torch.autograd.grad(loss, shared)]))
     G = torch.stack(rows) @ torch.stack(rows).T
     pairs = (G.sum() - G.trace()) / 12
-    assert torch.stack(values).mean().item() == pytest.approx(pairs.item(), rel=1e-10)
+    squares = torch.stack([value.sign() * value.square() for value in values])
+    assert squares.mean().item() == pytest.approx(pairs.item(), rel=1e-10)
 
 
 def test_history_survives_the_disk(tmp_path):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from moo_mtl.certificate import Certificate, certify
+from moo_mtl.certificate import Certificate, certify, estimate
 from moo_mtl.data.dataset import Examples
 from moo_mtl.engines import looped
 from moo_mtl.gramian import cross_gramian, gramian
@@ -44,7 +44,7 @@ def certificate(
         for batch in in_order(data, BATCH, device, dtype):
             labels = labels_in(tasks, batch)
             n = torch.full((len(tasks),), len(batch), device=device) if labels is None else labels
-            weighted = n[:, None].double() * looped(losses_of(network, tasks, batch), shared).rows.double()
+            weighted = n[:, None].double() * _rows(losses_of(network, tasks, batch), shared).double()
             total, count = (weighted, n) if total is None or count is None else (total + weighted, count + n)
     assert total is not None
     assert count is not None
@@ -54,26 +54,30 @@ def certificate(
 def half_batch_estimate(
     network: nn.Module, tasks: Sequence[Task], shared: Sequence[nn.Parameter], batch: Examples, weights: Tensor
 ) -> Tensor:
-    r"""Unbiased estimate of :math:`\lVert \sum_k w_k \nabla_\theta L_k \rVert^2` for the expected losses, from one batch.
+    r"""Estimate of :math:`\lVert \sum_k w_k \nabla_\theta L_k \rVert` for the expected losses, from one batch.
 
     The squared length of a mini-batch's own direction is biased upwards by the variance of the gradients. The product
-    :math:`w^\top J_a J_b^\top w` of two halves is not; it may be negative.
+    :math:`w^\top J_a J_b^\top w` of two halves is not, for weights chosen without this batch; it may be negative.
 
     Args:
         network: looked at in evaluation mode.
         tasks: K of them.
         shared: the parameters.
         batch: of at least two examples.
-        weights: ``[K]``; their positive part is put on the simplex.
+        weights: ``[K]``, of an earlier batch; their positive part is put on the simplex.
 
     Returns:
-        A float64 scalar.
+        The root of that product, with the product's sign, a float64 scalar.
     """
-    w = weights.double().clamp(min=0)
-    w = w / w.sum().clamp(min=torch.finfo(torch.float64).tiny)
     middle = len(batch) // 2
     with evaluating(network):
         first, second = (
-            looped(losses_of(network, tasks, half), shared).rows for half in (batch[:middle], batch[middle : 2 * middle])
+            _rows(losses_of(network, tasks, half), shared) for half in (batch[:middle], batch[middle : 2 * middle])
         )
-    return w @ cross_gramian(first, second) @ w
+    return estimate(cross_gramian(first, second), weights).upper
+
+
+def _rows(losses: Tensor, shared: Sequence[nn.Parameter]) -> Tensor:
+    rows = looped(losses, shared).rows
+    assert rows is not None
+    return rows

@@ -43,8 +43,8 @@ class Checkpoint:
         """
         content = {"version": VERSION, "identity": self.identity, "state": dict(state)}
         try:
-            write(self.path, lambda part: torch.save(content, part))
-        except (OSError, RuntimeError) as error:  # torch raises RuntimeError for a folder that is not there
+            write(self.path, lambda part: _save(content, part))
+        except OSError as error:
             raise RunError(f"cannot write the checkpoint {self.path}: {error}") from error
         self._written = time.monotonic()
 
@@ -70,3 +70,8 @@ class Checkpoint:
                     f"this run's is {self.identity.get(key)!r}; give another path, or delete it to train from the start"
                 )
         return dict(state)
+
+
+def _save(content: Mapping[str, Any], path: Path) -> None:
+    with path.open("wb") as stream:  # by its name torch would refuse some files, and hide why others cannot be written
+        torch.save(content, stream)

@@ -25,7 +25,7 @@ class History:
         validation_losses: after each epoch, ``[E, K]``, or ``[0, K]`` without validation data.
         metrics: on the validation data after each epoch, by ``task/metric``, ``[E]``.
         seconds: per step, mean over each epoch, without validation, certificates and checkpoints, ``[E]``.
-        estimates: rows ``(step, value)``: half-batch estimates of the squared length of the weighted gradient, ``[C, 2]``.
+        estimates: rows ``(step, value)``: half-batch estimates of the weighted gradient's length, signed, ``[C, 2]``.
         certificates: for each part of the data, ``(lower, upper)`` for the mean losses at the parameters kept, ``[2]``.
         converged: first epoch in which each task's training loss fell below ``until``, ``[K]`` int64; 0 where it did not.
         best_epoch: the epoch whose parameters were kept, by the validation data; the last one without them.

@@ -122,8 +122,10 @@ class Loop:
             preference=trainer.preference,
         )
         apart = 0.0
-        if trainer.certify_every and state.step % trainer.certify_every == 0 and len(batch) > 1:
-            apart = self._estimate(batch, report.weights)
+        due = trainer.certify_every and state.step % trainer.certify_every == 0
+        if due and state.weights is not None and len(batch) > 1:
+            apart = self._estimate(batch, state.weights)
+        state.weights = report.weights
         if trainer.clip is not None:
             torch.nn.utils.clip_grad_norm_(trainer.model.parameters(), trainer.clip)
         self.optimizer.step()

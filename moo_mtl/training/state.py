@@ -75,6 +75,7 @@ class TrainingState:
         log: what the history will hold, per epoch done.
         best: epoch, score and parameters of the best epoch so far by validation.
         converged: per task the epoch in which its loss first fell below the bound; 0: not yet.
+        weights: of the last step, ``[K]``.
         stopped: every task's loss was below the bound in the last epoch.
     """
 
@@ -90,6 +91,7 @@ class TrainingState:
     )
     best: dict[str, Any] | None = None
     converged: list[int] = field(default_factory=list)
+    weights: Tensor | None = None
     stopped: bool = False
 
     @property
@@ -106,4 +108,5 @@ class TrainingState:
         sums: dict[str, Any] = {
             key: value.to(device) if isinstance(value, Tensor) else value for key, value in saved["sums"].items()
         }
-        return cls(**{**saved, "sums": EpochSums(**sums)})
+        weights = None if saved["weights"] is None else saved["weights"].to(device)
+        return cls(**{**saved, "sums": EpochSums(**sums), "weights": weights})
