@@ -103,7 +103,7 @@ def run(
             raise InputError(f"{file}: two of the files are called {name}, which names the folder of their runs; rename one")
         runs.prepare(out / name)
     for one in experiments:
-        experiment.check(one)
+        experiment.check(one, out)
 
     try:
         with progress.reporting(sum(len(one.singles) for one in experiments)) as reporter:

@@ -42,13 +42,14 @@ class Record:
         return single_run.kind(self.config).result(self.run)
 
 
-def check(experiment: Experiment) -> None:
-    """Hold every run and every figure script against what they name, before anything is computed.
+def check(experiment: Experiment, root: Path) -> None:
+    """Hold every run that is still to be computed, and every figure script, against what they name.
 
     Raises:
-        MooMtlError: the first thing that is wrong.
+        MooMtlError: the first thing that is wrong, a damaged run's folder included.
     """
-    but_for_the_seed = {str({**single.resolved(), "seed": None}): single for single in experiment.singles}
+    unfinished = [single for single in experiment.singles if _run(experiment, single, root).state != "finished"]
+    but_for_the_seed = {str({**single.resolved(), "seed": None}): single for single in unfinished}
     for single in but_for_the_seed.values():
         single_run.kind(single).check(single)
     for script in experiment.figures:
@@ -64,7 +65,7 @@ def compute(experiment: Experiment, root: Path, reporter: Reporter) -> list[Reco
     """
     records = []
     for single in experiment.singles:
-        run = runs.locate(root, experiment.name, single.resolved())
+        run = _run(experiment, single, root)
         label = experiment.label(single)
         title = f"{experiment.name}: {label}, seed {single.seed}"
         if run.state == "finished":
@@ -92,11 +93,17 @@ def draw(experiment: Experiment, records: Sequence[Record], root: Path) -> list[
     files = []
     for script in experiment.figures:
         figure: Figure = _draw(script)(records)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # laid out once; each format would do it again
         for suffix in ("pdf", "png"):
             files.append(folder / f"{script.stem}.{suffix}")
             runs.write(files[-1], partial(figure.savefig, format=suffix))
         _close(figure)
     return files
+
+
+def _run(experiment: Experiment, single: TraceRun | TrainRun, root: Path) -> Run:
+    return runs.locate(root, experiment.name, single.resolved())
 
 
 def _draw(script: Path) -> Any:
