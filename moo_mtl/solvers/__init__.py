@@ -1,6 +1,7 @@
 """Exact, batched solvers of the K-dimensional programs behind the rules. Each returns a Solution with its own proof."""
 
 from moo_mtl.solvers.bargaining import fairgrad, nash
+from moo_mtl.solvers.by_products import min_norm_by_products
 from moo_mtl.solvers.dual_cone import dual_cone, dualproj, upgrad
 from moo_mtl.solvers.min_norm import min_norm
 from moo_mtl.solvers.simplex import entropic_step
@@ -22,6 +23,7 @@ __all__ = [
     "fairgrad",
     "imtl_g",
     "min_norm",
+    "min_norm_by_products",
     "nash",
     "project_simplex",
     "upgrad",

@@ -8,7 +8,7 @@ from torch import Tensor
 from moo_mtl.solvers import reference, single
 from moo_mtl.solvers.backend import ACCURACY, Backend, Constraints, as_judged, wants_cvxpy
 from moo_mtl.solvers.nonnegative_qp import nonnegative_qp
-from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, times
+from moo_mtl.solvers.normal_form import TOLERANCE, NormalForm, in_their_units, normal_form, times
 from moo_mtl.solvers.solution import Solution
 
 
@@ -42,6 +42,9 @@ def min_norm(
     """
     if single.applies(gramian, present, backend, extra_constraints) and (alone := single.min_norm(gramian)):
         return alone
+    if present is None and backend == "exact" and gramian.shape[-2:] == (2, 2) and gramian.is_floating_point():
+        wants_cvxpy(backend, extra_constraints)
+        return _pairs(gramian)
     form = normal_form(gramian, present)
     if wants_cvxpy(backend, extra_constraints):
         w = reference.min_norm(form, extra_constraints)
@@ -52,7 +55,11 @@ def min_norm(
 def simplex_weights(form: NormalForm) -> Tensor:
     """The exact weights ``[..., K]``, without their proof."""
     K = form.norms.shape[-1]
-    return _two(form) if K == 2 else _many(form)
+    if K == 2:
+        return _two(form)
+    if K == 3 and form.norms.device.type == "cpu" and bool((form.present & (form.norms > 0)).all()):
+        return _three(form)
+    return _many(form)
 
 
 def certified(form: NormalForm, weights: Tensor) -> Solution:
@@ -64,6 +71,27 @@ def certified(form: NormalForm, weights: Tensor) -> Solution:
     return in_their_units(form, weights, value.clamp(min=0), gap, gap <= form.tolerance * form.mean_square)
 
 
+def _pairs(gramian: Tensor) -> Solution:
+    """Two tasks, both present: the closed form of ``_two`` with its proof, entry by entry."""
+    G = gramian.detach().double()
+    a, b, c = (G[..., i, j].contiguous() for i, j in ((0, 0), (0, 1), (1, 1)))
+    left, right = (c - b).clamp_(min=0), (a - b).clamp_(min=0)
+    total = left + right
+    first, second = torch.where(total > 0, left / total, 0.5), torch.where(total > 0, right / total, 0.5)
+    q, r = a * first + b * second, b * first + c * second
+    value = first * q + second * r
+    gap = (value - torch.minimum(q, r)).clamp_(min=0)
+    finite = (a + b.abs() + c).isfinite()
+    tolerance = max(TOLERANCE, 16 * torch.finfo(gramian.dtype).eps)
+    converged = finite & (gap <= tolerance * 0.5 * (a + c))
+    value.clamp_(min=0)
+    weights = torch.stack([first, second], dim=-1)
+    if G.device.type != "cpu" or not bool(finite.all()):
+        weights = torch.where(finite.unsqueeze(-1), weights, torch.nan)
+        value, gap = torch.where(finite, value, torch.nan), torch.where(finite, gap, torch.nan)
+    return Solution(weights, value, gap, converged)
+
+
 def _two(form: NormalForm) -> Tensor:
     """The foot of the perpendicular on a segment, or its nearer end. No digits cancel: both legs are non-negative."""
     G, present = form.gramian, form.present
@@ -71,6 +99,47 @@ def _two(form: NormalForm) -> Tensor:
     legs = torch.where(present.flip(-1), legs, 1.0) * present
     total = legs.sum(dim=-1, keepdim=True)
     return torch.where(total > 0, legs / total, 0.5 * present)
+
+
+def _three(form: NormalForm) -> Tensor:
+    """Elementwise for K = 3: inside the triangle where ``adj(C) t`` is positive, otherwise on the best edge.
+
+    Where cancellation leaves a gap (nearly dependent gradients), the kernel solves again.
+    """
+    C = form.cosines
+    c01, c02, c12 = (C[..., i, j].contiguous() for i, j in ((0, 1), (0, 2), (1, 2)))
+    n = [length.contiguous() for length in form.norms.unbind(dim=-1)]
+    shortest = torch.minimum(torch.minimum(n[0], n[1]), n[2])
+    t = [shortest / length for length in n]
+    a01, a02, a12 = c02 * c12 - c01, c01 * c12 - c02, c01 * c02 - c12
+    inner = [
+        (1 - c12 * c12) * t[0] + a01 * t[1] + a02 * t[2],
+        a01 * t[0] + (1 - c02 * c02) * t[1] + a12 * t[2],
+        a02 * t[0] + a12 * t[1] + (1 - c01 * c01) * t[2],
+    ]
+    inside = torch.minimum(torch.minimum(inner[0], inner[1]), inner[2]) > 0
+    best = torch.full_like(shortest, torch.inf)
+    w = torch.zeros_like(form.norms)
+    for i, j, c in ((0, 1, c01), (0, 2, c02), (1, 2, c12)):
+        product = c * n[i] * n[j]
+        left, right = (n[j] * n[j] - product).clamp_(min=0), (n[i] * n[i] - product).clamp_(min=0)
+        total = left + right
+        first = torch.where(total > 0, left / total, 0.5)
+        second = torch.where(total > 0, right / total, 0.5)
+        value = (first * n[i]).square() + 2 * first * second * product + (second * n[j]).square()
+        nearer = value < best
+        best = torch.where(nearer, value, best)
+        ends = [torch.zeros_like(first)] * 3
+        ends[i], ends[j] = first, second
+        w = torch.where(nearer.unsqueeze(-1), torch.stack(ends, dim=-1), w)
+    scaled = torch.stack([a * b for a, b in zip(inner, t, strict=True)], dim=-1)
+    w = torch.where(inside.unsqueeze(-1), scaled / scaled.sum(dim=-1, keepdim=True), w)
+    q = times(form.gramian, w)
+    gap = (q * w).sum(dim=-1) - q.amin(dim=-1)
+    again = ~(gap <= 1e-14 * form.mean_square)
+    if bool(again.any()):
+        w[again] = _many(form.select(again))
+    return w
 
 
 def _many(form: NormalForm) -> Tensor:

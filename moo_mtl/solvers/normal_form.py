@@ -42,7 +42,7 @@ class NormalForm(NamedTuple):
         return NormalForm(G, unit, norms, cosines, present, finite, self.noise)
 
     def select(self, index: Tensor) -> NormalForm:
-        """Some members of a flat batch."""
+        """Some members, by a mask over the batch or an index into a flat one."""
         return self.map(lambda field: field[index])
 
     @property
@@ -78,8 +78,9 @@ def normal_form(gramian: Tensor, present: Tensor | None = None) -> NormalForm:
         batch = np.broadcast_shapes(mask.shape[:-1], G.shape[:-2])
         mask, G = mask.expand(*batch, K), G.expand(*batch, K, K)
         G = G.masked_fill(~(mask.unsqueeze(-1) & mask.unsqueeze(-2)), 0.0)
-    finite = G.isfinite().all(dim=-1).all(dim=-1)
-    G = G.masked_fill(~finite[..., None, None], 0.0)
+    finite = G.abs().amax(dim=(-2, -1)).isfinite()  # the maximum of NaN is NaN
+    if G.device.type != "cpu" or not bool(finite.all()):
+        G = G.masked_fill(~finite[..., None, None], 0.0)
     squares = G.diagonal(dim1=-2, dim2=-1).clamp(min=0)
     largest = squares.amax(dim=-1)
     unit = torch.where(largest > 0, largest, 1.0)
