@@ -122,8 +122,20 @@ def test_certificate_band_keeps_within_sight(ax):
     assert ax.get_yscale() == "log"
     assert 1e-5 < low < 1e-3 < 2 < high < 10  # a bound of zero does not stretch the axis
     plotting.certificate(steps, upper, 100 * upper, ax, name="equal")
-    assert ax.get_ylim()[0] == low
+    assert ax.get_ylim()[0] == pytest.approx(low)
     assert ax.get_ylim()[1] > 200
+
+
+def test_certificates_that_share_an_axis_are_all_within_sight():
+    with plt.rc_context(style.rc()):
+        figure, (first, second) = plt.subplots(1, 2, sharey=True)
+        plotting.certificate([1, 2], [0.0, 0.0], [1.0, 1e-6], first)
+        plotting.certificate([1, 2], [0.0, 0.0], [1.0, 0.5], second)
+        assert first.get_ylim()[0] < 1e-6
+        plotting.certificate([1, 2], [0.0, 0.0], [1.0, 1e-17], second)  # rounding does not stretch it either
+        assert first.get_ylim()[0] == pytest.approx(1e-9)
+        figure.canvas.draw()
+        plt.close(figure)
 
 
 def test_learning_curves_show_mean_and_spread(ax):

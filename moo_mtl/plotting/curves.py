@@ -13,6 +13,9 @@ from moo_mtl.plotting.values import Array, Values, array
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_NOTHING = np.finfo(float).tiny  # stands for zero on a logarithmic axis
+_ROUNDING = 1e-9  # of the largest bound: below it, a certificate reads rounding
+
 
 def certificate(steps: Values, lower: Values, upper: Values, ax: Axes, *, name: str = "", label: str | None = None) -> Axes:
     """The band that holds the distance to Pareto-stationarity, on a logarithmic axis.
@@ -27,17 +30,13 @@ def certificate(steps: Values, lower: Values, upper: Values, ax: Axes, *, name: 
     """
     at, low, high = array(steps), _columns(lower), _columns(upper)
     drawn = look(name)
-    foot = np.finfo(float).tiny  # below every axis: no lower bound
+    low, high = (np.maximum(bound, _NOTHING) for bound in (low, high))
     for bottom, top in zip(low.T, high.T, strict=True):
-        ax.fill_between(at, np.maximum(bottom, foot), np.maximum(top, foot), color=drawn.colour, alpha=0.12, linewidth=0)
-    lines = ax.plot(at, np.where(high > 0, high, np.nan), color=drawn.colour, linestyle=drawn.line, linewidth=1.1)
+        ax.fill_between(at, bottom, top, color=drawn.colour, alpha=0.12, linewidth=0)
+    lines = ax.plot(at, high, color=drawn.colour, linestyle=drawn.line, linewidth=1.1)
     lines[0].set_label(label or name or None)
     ax.set_yscale("log")
-    seen = high[high > 0]
-    if seen.size:
-        bottom, top = seen.min() / 10, seen.max() * 3
-        earlier = ax.get_ylim() if ax.collections[: -low.shape[1]] else (bottom, top)
-        ax.set_ylim(min(bottom, earlier[0]), max(top, earlier[1]))
+    _reach(ax)
     ax.set(xlabel="step", ylabel="distance to stationarity")
     return ax
 
@@ -70,6 +69,15 @@ def task_weights(steps: Values, weights: Values, ax: Axes, *, tasks: Sequence[st
             ax.fill_between(at, lowest, highest, color=drawn.colour, alpha=0.15, linewidth=0)
     ax.set(xlabel="step", ylabel="weight")
     return ax
+
+
+def _reach(ax: Axes) -> None:
+    """The axis, and those that share it, from all bounds drawn; what is zero or rounding leaves through its foot."""
+    shared = ax.get_shared_y_axes().get_siblings(ax)
+    drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for axis in shared for line in axis.lines])
+    seen = drawn[np.isfinite(drawn) & (drawn > _NOTHING)]
+    if seen.size:
+        ax.set_ylim(max(seen.min() / 3, _ROUNDING * seen.max()), 3 * seen.max())
 
 
 def _columns(values: Values) -> Array:

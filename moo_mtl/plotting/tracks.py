@@ -23,7 +23,7 @@ def landscape(
     *,
     extent: tuple[tuple[float, float], tuple[float, float]] | None = None,
     weights: Sequence[float] | None = None,
-    levels: int = 24,
+    levels: int = 18,
     resolution: int = 240,
 ) -> Axes:
     """Filled contours of a weighted sum of the losses of a two-dimensional problem.
@@ -52,7 +52,7 @@ def landscape(
     rank = np.interp(height, steps, np.arange(len(steps)))
     greys = LinearSegmentedColormap.from_list("landscape", LANDSCAPE)
     ax.contourf(a, b, rank, levels=np.arange(len(steps)), cmap=greys, zorder=0)
-    ax.contour(a, b, rank, levels=np.arange(len(steps)), colors="#8A8A8A", linewidths=0.25, zorder=0)
+    ax.contour(a, b, rank, levels=np.arange(len(steps)), colors="#8A8A8A", linewidths=0.2, zorder=0)
     ax.set(xlim=(left, right), ylim=(low, high), xlabel="$x_1$", ylabel="$x_2$")
     return ax
 
