@@ -33,11 +33,13 @@ class Observation:
     Attributes:
         losses: ``[..., K]``.
         gramian: inner products of the tasks' gradients, ``[..., K, K]``, float64.
-        product: ``w [..., K] -> G w [..., K]``, in place of ``gramian``.
+        product: ``w [..., K] -> G w [..., K]``. A rule that declares ``PRODUCTS`` can do without ``gramian``, and
+            gets it all the same where the driver has it at hand.
         cross: inner products between the gradients of two independent batches, ``[..., K, K]``; not symmetric.
         rows: the gradients, ``[..., K, D]``.
         noise: uniform numbers in [0, 1), ``[..., S]``; the driver owns randomness, so that rules stay pure.
         preference: ``[..., K]``.
+        guess: weights of the last step, ``[..., K]``, a start for iterative solvers; it never changes an exact answer.
         present: ``[..., K]`` bool. An absent task has weight 0, is left out of the solve and leaves its state as it was.
         step: number of this step, counted from 1.
         epoch: number of this epoch, counted from 1.
@@ -50,6 +52,7 @@ class Observation:
     rows: Tensor | None = None
     noise: Tensor | None = None
     preference: Tensor | None = None
+    guess: Tensor | None = None
     present: Tensor | None = None
     step: int = 1
     epoch: int = 1

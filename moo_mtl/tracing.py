@@ -225,7 +225,7 @@ class _View:
         G = gramian(rows) if needs & (Needs.GRAMIAN | Needs.PRODUCTS) else None
         seen = Observation(
             losses,
-            gramian=G if Needs.GRAMIAN in needs else None,
+            gramian=G,
             product=(lambda w: (G @ w[..., None]).squeeze(-1)) if G is not None and Needs.PRODUCTS in needs else None,
             cross=cross_gramian(left, right) if Needs.CROSS in needs else None,
             rows=rows if Needs.ROWS in needs else None,

@@ -94,7 +94,7 @@ class Episode(NamedTuple):
         needs, G = rule.needs, gramian(self.rows[step])
         return Observation(
             self.losses[step],
-            gramian=G if Needs.GRAMIAN in needs else None,
+            gramian=G if needs & (Needs.GRAMIAN | Needs.PRODUCTS) else None,
             product=(lambda w: (G @ w[..., None]).squeeze(-1)) if Needs.PRODUCTS in needs else None,
             cross=cross_gramian(self.left[step], self.right[step]) if Needs.CROSS in needs else None,
             rows=self.rows[step] if Needs.ROWS in needs else None,

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from moo_mtl import Balancer, rules
+from moo_mtl import Balancer, rules, solvers
 from moo_mtl.engines import ENGINES, features, layered, leaves, looped, vmapped
+from moo_mtl.engines.products import products
 from moo_mtl.errors import InputError
 from moo_mtl.gramian import gramian
 from tests.networks import NETWORKS, TASKS
@@ -129,3 +130,41 @@ def test_engines_without_rows_refuse_rules_and_options_that_need_them():
         Balancer(rules.mgda(), shared, engine="features", groups=[shared[:2], shared[2:]]).backward(losses())
     with pytest.raises(InputError, match="certifies nothing"):
         Balancer(rules.mgda(), shared, engine="features", certify_every=1)
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name not in ("gru", "transformer")])
+def test_products_are_products_with_the_gramian(name):
+    shared, own, losses = built(name)
+    plain, look = looped(losses(), shared, own), products(losses(), shared, own)
+    weights = torch.tensor([0.2, -0.7, 1.9], dtype=torch.float64)
+    expected = gramian(plain.rows) @ weights
+    torch.testing.assert_close(look.product(weights), expected, rtol=1e-9, atol=1e-10 * float(expected.abs().max()))
+    torch.testing.assert_close(look.direction(weights), plain.direction(weights), rtol=1e-10, atol=1e-12)
+    for ours, theirs in zip(look.own(weights), plain.own(weights), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_min_norm_by_products_is_within_its_gap_of_the_exact_point():
+    torch.manual_seed(0)
+    for n_tasks in (1, 2, 5, 20):
+        rows = torch.randn(n_tasks, 30, dtype=torch.float64) + 0.3
+        G, asked = gramian(rows), []
+
+        def product(w, G=G, asked=asked):
+            asked.append(1)
+            return G @ w
+
+        exact = solvers.min_norm(G)
+        found = solvers.min_norm_by_products(product, n_tasks, tolerance=1e-6)
+        assert bool(found.converged)
+        assert float(found.value - exact.value) <= float(found.gap) + 1e-12
+        assert len(asked) <= n_tasks + 1
+        asked.clear()
+        solvers.min_norm_by_products(product, n_tasks, guess=exact.weights)
+        assert len(asked) == 1, "a good guess costs one product"
+
+
+def test_products_engine_refuses_rules_that_need_the_gramian_itself():
+    shared, losses = NETWORKS["mlp"]()
+    with pytest.raises(InputError, match="never forms the Gramian that rule edm needs"):
+        Balancer(rules.edm(), shared, engine="products").backward(losses())

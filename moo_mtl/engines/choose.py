@@ -10,6 +10,7 @@ from torch import Tensor
 from moo_mtl.engines.graph import anatomy
 from moo_mtl.engines.look import Look
 from moo_mtl.engines.looped import looped
+from moo_mtl.engines.products import products
 from moo_mtl.engines.split import features, layered, vmapped
 from moo_mtl.errors import InputError
 from moo_mtl.observation import Needs
@@ -23,7 +24,13 @@ class Engine(Protocol):
     ) -> Look: ...
 
 
-ENGINES: dict[str, Engine] = {"looped": looped, "vmapped": vmapped, "gramian": layered, "features": features}
+ENGINES: dict[str, Engine] = {
+    "looped": looped,
+    "vmapped": vmapped,
+    "gramian": layered,
+    "features": features,
+    "products": products,
+}
 _WITH_ROWS = ("looped", "vmapped")
 
 
@@ -51,6 +58,10 @@ def choose(name: str, losses: Tensor, rule: str, needs: Needs, by_column: bool) 
         if rows and name not in _WITH_ROWS:
             what = "groups= and gramian_of= need" if by_column else f"rule {rule} needs"
             raise InputError(f"engine {name!r} never holds the rows that {what}; use 'looped', 'vmapped' or 'auto'")
+        if name == "products" and needs & (Needs.GRAMIAN | Needs.ROWS | Needs.CROSS):
+            raise InputError(
+                f"engine 'products' never forms the Gramian that rule {rule} needs; it serves min-norm without a scale slot"
+            )
         return name, "as asked"
     if stacked:
         return "looped", "stacked networks are batched already"

@@ -100,7 +100,9 @@ class Composition(Rule[Slots]):
             raw |= slot.needs if slot else Needs(0)
         if self.memory is None:
             return solving | raw
-        return (solving & ~Needs.GRAMIAN) | raw | self.memory.needs | Needs.ROWS  # the filtered rows give their own Gramian
+        return (
+            (solving & ~(Needs.GRAMIAN | Needs.PRODUCTS)) | raw | self.memory.needs | Needs.ROWS
+        )  # the filtered rows give their own Gramian
 
     def draws(self, n_tasks: int, n_dim: int) -> int:
         return self.solve.draws(n_tasks, n_dim)

@@ -13,7 +13,7 @@ from moo_mtl.errors import InputError
 from moo_mtl.observation import Needs, Observation
 from moo_mtl.rules.compose import congruent
 from moo_mtl.rules.rule import Weighing
-from moo_mtl.rules.slot import Slot, stateless
+from moo_mtl.rules.slot import Slot, noise_of, preference_of, stateless
 from moo_mtl.solvers.solution import Solution
 
 uniform: Slot[Weighing] = stateless("uniform", lambda obs: Weighing(obs.mask.double()))
@@ -46,17 +46,6 @@ def random_shares(law: Literal["normal", "uniform", "dirichlet", "one-task"] = "
     )
 
 
-def preference_of(obs: Observation) -> Tensor:
-    """The preference, ``[..., K]``, 0 for absent tasks."""
-    assert obs.preference is not None, "a rule that follows a preference declares Needs.PREFERENCE"
-    return torch.where(obs.mask, obs.preference.double().expand(obs.losses.shape), 0.0)
-
-
-def noise_of(obs: Observation) -> Tensor:
-    assert obs.noise is not None, "a rule that draws declares Needs.NOISE"
-    return obs.noise.double()
-
-
 def solved(name: str, solver: Callable[[Observation], Solution], needs: Needs = Needs.GRAMIAN) -> Slot[Weighing]:
     """The weights of a solver of ``moo_mtl.solvers``, with its duality gap."""
 
@@ -67,7 +56,7 @@ def solved(name: str, solver: Callable[[Observation], Solution], needs: Needs = 
     return stateless(name, weigh, needs)
 
 
-min_norm = solved("min-norm", lambda obs: solvers.min_norm(_gramian(obs), present=obs.present))
+min_norm = solved("min-norm", lambda obs: _min_norm(obs), Needs.PRODUCTS)
 upgrad = solved("upgrad", lambda obs: solvers.upgrad(_gramian(obs), present=obs.present))
 dualproj = solved("dualproj", lambda obs: solvers.dualproj(_gramian(obs), present=obs.present))
 nash = solved("nash", lambda obs: solvers.nash(_gramian(obs), present=obs.present))
@@ -143,3 +132,13 @@ def seen_through(scale: Slot[Tensor], solve: Slot[Weighing]) -> Slot[Weighing]:
 def _gramian(obs: Observation) -> Tensor:
     assert obs.gramian is not None, "a solver of the Gramian declares Needs.GRAMIAN"
     return obs.gramian
+
+
+def _min_norm(obs: Observation) -> Solution:
+    if obs.gramian is not None or obs.product is None:
+        return solvers.min_norm(_gramian(obs), present=obs.present)
+    if obs.batch:
+        raise InputError(f"min-norm from products takes one network, found a batch of {tuple(obs.batch)}; give it the Gramian")
+    return solvers.min_norm_by_products(
+        obs.product, obs.n_tasks, guess=obs.guess, present=obs.present, device=obs.losses.device
+    )

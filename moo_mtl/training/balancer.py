@@ -43,7 +43,7 @@ class Balancer:
         shared: Parameters,
         *,
         heads: Literal["paper", "raw", "loss", "weighted"] = "paper",
-        engine: Literal["auto", "looped", "vmapped", "gramian", "features"] = "auto",
+        engine: Literal["auto", "looped", "vmapped", "gramian", "features", "products"] = "auto",
         gramian_of: Parameters | None = None,
         groups: Sequence[Parameters] | None = None,
         every: int = 1,
@@ -274,11 +274,12 @@ class Balancer:
             )
         obs = Observation(
             losses,
-            gramian=raw if Needs.GRAMIAN in needs else None,
-            product=_product(raw) if Needs.PRODUCTS in needs and raw is not None else None,
+            gramian=raw if needs & (Needs.GRAMIAN | Needs.PRODUCTS) else None,
+            product=_product(raw, found) if Needs.PRODUCTS in needs else None,
             cross=self._cross(seen, columns, independent) if Needs.CROSS in needs and seen is not None else None,
             rows=seen if Needs.ROWS in needs else None,
             noise=noise,
+            guess=None if self._kept is None else self._kept.weights,
             preference=None if preference is None else self._per_group(preference.to(losses)).expand(losses.shape),
             present=None if present is None else self._per_group(present).expand(losses.shape),
             step=step,
@@ -343,7 +344,9 @@ class Balancer:
         )
 
 
-def _product(matrix: Tensor) -> Callable[[Tensor], Tensor]:
+def _product(matrix: Tensor | None, found: Look | None) -> Callable[[Tensor], Tensor] | None:
+    if matrix is None:
+        return None if found is None else found.product
     return lambda w: (matrix @ w[..., None]).squeeze(-1)
 
 
