@@ -231,8 +231,8 @@ def _vanishing(case: Case) -> Tensor:
     return ratio(answer.directions.norm(dim=-1), size(answer, case.story))
 
 
-def _factors(story: Episode, decades: float) -> Tensor:
-    g = torch.Generator().manual_seed(7)
+def _factors(story: Episode, decades: float, seed: int = 7) -> Tensor:
+    g = torch.Generator().manual_seed(seed)
     return 10 ** (decades * (2 * torch.rand(story.n_tasks, generator=g, dtype=torch.float64) - 1))
 
 
@@ -297,7 +297,7 @@ def _linear_under_scaling(case: Case) -> Tensor:
     story = case.story._replace(
         **{name: getattr(case.story, name)[:1] for name in ("losses", "after", "rows", "left", "right")}
     )
-    left, right = _factors(story, 1.0), _factors(story, 1.0).flip(0) + 0.3
+    left, right = _factors(story, 1.0), _factors(story, 1.0, seed=8)
     alpha, beta = 0.7, 2.2
 
     def d(factors: Tensor) -> Tensor:

@@ -127,9 +127,9 @@ def test_every_geometry_gives_a_finite_step(name):
 
 @pytest.mark.parametrize("name", RULES)
 def test_one_task_gives_its_own_gradient(name):
-    """A positive multiple of the only gradient, or none of it."""
-    for _ in sizes(name, (1,)):
-        rule = built(name)
+    """A positive multiple of the only gradient, or none of it; members of a population also push each other."""
+    rule = built(name)
+    for _ in sizes(name, () if Needs.POPULATION in rule.needs else (1,)):
         story = episode(rule, 1, geometries.REGULAR)
         story.rows[1:] = story.rows[:1]
         along = (told(rule, story).directions * story.rows[..., 0, :]).sum(dim=-1)

@@ -10,8 +10,7 @@ from torch import Tensor
 from moo_mtl.errors import InputError
 from moo_mtl.observation import Needs, Observation
 from moo_mtl.rules.rule import Weighing
-from moo_mtl.rules.slot import Slot, stateless, within
-from moo_mtl.rules.weights import noise_of
+from moo_mtl.rules.slot import Slot, noise_of, stateless, within
 
 
 def sign_dropout(leak: float | Sequence[float] = 0.0) -> Slot[Weighing]:

@@ -12,8 +12,7 @@ from torch.nn.functional import one_hot
 from moo_mtl.errors import InputError
 from moo_mtl.observation import Needs, Observation
 from moo_mtl.rules.rule import Weighing
-from moo_mtl.rules.slot import Slot, within
-from moo_mtl.rules.weights import noise_of
+from moo_mtl.rules.slot import Slot, noise_of, within
 
 Order = Literal["random", "fixed"]
 

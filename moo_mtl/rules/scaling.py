@@ -10,7 +10,7 @@ from torch import Tensor
 from moo_mtl.errors import InputError
 from moo_mtl.observation import Needs, Observation
 from moo_mtl.rules.average import Corrected
-from moo_mtl.rules.slot import Bound, Schedule, Slot, at, excess, stateless, within
+from moo_mtl.rules.slot import Bound, Schedule, Slot, at, excess, preference_of, stateless, within
 
 Statistic = Literal["max", "min", "mean", "median"]
 
@@ -50,6 +50,10 @@ def by_loss_and_norm(lower_bound: Bound = None) -> Slot[Tensor]:
         return unit / excess("per-loss-and-norm", obs, lower_bound)
 
     return stateless("per-loss-and-norm", factors, Needs.LOSSES | Needs.GRAMIAN)
+
+
+by_preference: Slot[Tensor] = stateless("by-preference", preference_of, Needs.PREFERENCE)
+"""Gradients multiplied by the preference."""
 
 
 def loss_over_norm(lower_bound: Bound = None) -> Slot[Tensor]:

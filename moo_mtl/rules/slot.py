@@ -108,11 +108,7 @@ def excess(who: str, obs: Observation, lower_bound: Bound, *, allow_zero: bool =
     Raises:
         InputError: a loss is at or below its bound, or the bounds are not one per task.
     """
-    bound = torch.as_tensor(0.0 if lower_bound is None else lower_bound, dtype=torch.float64, device=obs.losses.device)
-    if bound.dim() > 1 or (bound.dim() == 1 and bound.shape[0] != obs.n_tasks):
-        raise InputError(
-            f"{who}: lower_bound has shape {tuple(bound.shape)}, expected a number or one for each of the {obs.n_tasks} tasks"
-        )
+    bound = bound_of(who, obs, lower_bound)
     above = obs.losses - bound
     refused = obs.mask & ((above < 0) if allow_zero else (above <= 0))
     if above.device.type == "cpu" and bool(refused.any()):
@@ -125,3 +121,28 @@ def excess(who: str, obs: Observation, lower_bound: Bound, *, allow_zero: bool =
             f"{limit:g}; give lower_bound= (a number below every loss, or one per task)"
         )
     return torch.where(obs.mask, above, torch.ones_like(above))
+
+
+def bound_of(who: str, obs: Observation, bound: Bound) -> Tensor:
+    """A number, or one per task, as a tensor that broadcasts against the losses; 0 where none is given.
+
+    Raises:
+        InputError: the numbers are not one per task.
+    """
+    given = torch.as_tensor(0.0 if bound is None else bound, dtype=torch.float64, device=obs.losses.device)
+    if given.dim() > 1 or (given.dim() == 1 and given.shape[0] != obs.n_tasks):
+        raise InputError(
+            f"{who}: a bound has shape {tuple(given.shape)}, expected a number or one for each of the {obs.n_tasks} tasks"
+        )
+    return given
+
+
+def preference_of(obs: Observation) -> Tensor:
+    """The preference, ``[..., K]``, 0 for absent tasks."""
+    assert obs.preference is not None, "a rule that follows a preference declares Needs.PREFERENCE"
+    return torch.where(obs.mask, obs.preference.double().expand(obs.losses.shape), 0.0)
+
+
+def noise_of(obs: Observation) -> Tensor:
+    assert obs.noise is not None, "a rule that draws declares Needs.NOISE"
+    return obs.noise.double()

@@ -6,4 +6,6 @@ from moo_mtl.rules.zoo import key as key
 from moo_mtl.rules.zoo import learned as learned
 from moo_mtl.rules.zoo import loss_only as loss_only
 from moo_mtl.rules.zoo import pace as pace
+from moo_mtl.rules.zoo import population as population
+from moo_mtl.rules.zoo import preference as preference
 from moo_mtl.rules.zoo import stochastic as stochastic

@@ -1,0 +1,281 @@
+"""Rules that follow a preference among the tasks, one per step or one per trajectory."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from moo_mtl.properties import (
+    common_descent,
+    common_shift_invariant,
+    deterministic,
+    homogeneous_1,
+    linear_under_scaling,
+    nonnegative,
+    permutation_equivariant,
+    scale_invariant,
+    shift_invariant,
+    simplex,
+    stateless,
+    sums_to_k,
+    weights_scale_invariant,
+    zero_at_weakly_stationary,
+)
+from moo_mtl.rules import preference, scaling, steering, weights
+from moo_mtl.rules.compose import compose
+from moo_mtl.rules.preference import Scalarization, scalarized
+from moo_mtl.rules.recipe import recipe
+from moo_mtl.rules.rule import Rule
+from moo_mtl.rules.slot import Bound, positive, within
+
+_GUARANTEES_NOTHING = [common_descent, zero_at_weakly_stationary]
+_PLAIN = [permutation_equivariant, deterministic, stateless]
+
+
+def _of(function: Scalarization, ideal: Bound) -> Rule[Any]:
+    return compose(scalarized(function, ideal), heads="weights", name=function.name)
+
+
+@recipe(
+    "linear",
+    cite="Linear scalarization, a classic: Miettinen, Nonlinear Multiobjective Optimization, Kluwer 1999, Section 3.1",
+    holds=[
+        *(nonnegative, simplex, shift_invariant, linear_under_scaling, homogeneous_1, weights_scale_invariant),
+        *_PLAIN,
+    ],
+    fails=[*_GUARANTEES_NOTHING, scale_invariant],
+)
+def linear() -> Rule[Any]:
+    r"""Descent on :math:`\sum_k \lambda_k \ell_k`: the preference is the weights.
+
+    Its minimisers are Pareto-optimal; those on a non-convex part of the front are minimisers for no preference.
+    """
+    return compose(weights.preferred, heads="weights", name="linear")
+
+
+@recipe(
+    "tchebycheff",
+    cite="Bowman, On the Relationship of the Tchebycheff Norm and the Efficient Frontier, 1976; Miettinen, Nonlinear "
+    "Multiobjective Optimization, Kluwer 1999, Section 3.4",
+    holds=[nonnegative, homogeneous_1, *_PLAIN],
+    fails=[*_GUARANTEES_NOTHING, simplex, scale_invariant, shift_invariant, common_shift_invariant, linear_under_scaling],
+)
+def tchebycheff(ideal: Bound = None) -> Rule[Any]:
+    r"""Descent on the worst task: :math:`\max_k \lambda_k (\ell_k - z_k)`, :math:`w = \lambda_k e_k`; equal worst ones share.
+
+    Args:
+        ideal: z, a number or one per task.
+    """
+    return _of(preference.chebyshev, ideal)
+
+
+@recipe(
+    "modified-tchebycheff",
+    cite="Ma, Du and Matusik, Efficient Continuous Pareto Exploration, ICML 2020; as in LibMOON: Zhang et al., NeurIPS 2024",
+    holds=[nonnegative, homogeneous_1, *_PLAIN],
+    fails=[*_GUARANTEES_NOTHING, simplex, scale_invariant, shift_invariant, linear_under_scaling],
+)
+def modified_tchebycheff(ideal: Bound = None) -> Rule[Any]:
+    r"""Descent on :math:`\max_k (\ell_k - z_k) / \lambda_k`: solutions lie on the preference's ray where the front meets it.
+
+    Args:
+        ideal: z, a number or one per task.
+    """
+    return _of(preference.modified_chebyshev, ideal)
+
+
+@recipe(
+    "augmented-tchebycheff",
+    cite="Steuer and Choo, An Interactive Weighted Tchebycheff Procedure for Multiple Objective Programming, Mathematical "
+    "Programming 26, 1983",
+    holds=[nonnegative, homogeneous_1, *_PLAIN],
+    fails=[*_GUARANTEES_NOTHING, simplex, scale_invariant, shift_invariant, linear_under_scaling],
+)
+def augmented_tchebycheff(rho: float = 0.05, ideal: Bound = None) -> Rule[Any]:
+    r"""Descent on :math:`\max_k \lambda_k (\ell_k - z_k) + \rho \sum_k \lambda_k (\ell_k - z_k)`; its minimisers are optimal.
+
+    Args:
+        rho: weight of the sum.
+        ideal: z, a number or one per task.
+    """
+    return _of(preference.augmented_chebyshev(rho), ideal)
+
+
+@recipe(
+    "stch",
+    cite="Lin, Zhang, Yang, Liu, Wang and Zhang, Smooth Tchebycheff Scalarization for Multi-Objective Optimization, ICML "
+    "2024, arXiv 2402.19078, equation 5",
+    holds=[nonnegative, *_PLAIN],
+    fails=[
+        *_GUARANTEES_NOTHING,
+        *(simplex, scale_invariant, shift_invariant, common_shift_invariant, linear_under_scaling, homogeneous_1),
+    ],
+)
+def stch(mu: float = 0.1, ideal: Bound = None) -> Rule[Any]:
+    r"""Descent on :math:`\mu \log \sum_k e^{\lambda_k (\ell_k - z_k) / \mu}`, within :math:`\mu \log K` of the largest.
+
+    Args:
+        mu: smoothness; the paper tries 0.01 to 1.
+        ideal: z, a number or one per task.
+
+    Raises:
+        InputError: ``mu`` is not positive.
+    """
+    positive("stch", "mu", mu, "towards 0 it is tchebycheff")
+    return _of(preference.smooth_chebyshev(mu), ideal)
+
+
+@recipe(
+    "soft-modified-tchebycheff",
+    cite="As in LibMOON: Zhang, Zhao, Yu, Lin, Chen, Zhao and Zhang, LibMOON: A Gradient-based MultiObjective OptimizatioN "
+    "Library in PyTorch, NeurIPS 2024, arXiv 2409.02969",
+    holds=[nonnegative, *_PLAIN],
+    fails=[*_GUARANTEES_NOTHING, simplex, scale_invariant, shift_invariant, linear_under_scaling, homogeneous_1],
+)
+def soft_modified_tchebycheff(mu: float = 0.1, ideal: Bound = None) -> Rule[Any]:
+    r"""Descent on :math:`\mu \log \sum_k e^{(\ell_k - z_k) / (\lambda_k \mu)}`.
+
+    Args:
+        mu: smoothness.
+        ideal: z, a number or one per task.
+
+    Raises:
+        InputError: ``mu`` is not positive.
+    """
+    positive("soft-modified-tchebycheff", "mu", mu, "towards 0 it is modified-tchebycheff")
+    return _of(preference.smooth_modified_chebyshev(mu), ideal)
+
+
+@recipe(
+    "p-norm",
+    cite="Weighted metric methods: Miettinen, Nonlinear Multiobjective Optimization, Kluwer 1999, Section 2.1; LibMOON",
+    holds=[nonnegative, homogeneous_1, *_PLAIN],
+    fails=[*_GUARANTEES_NOTHING, simplex, scale_invariant, shift_invariant, linear_under_scaling],
+)
+def p_norm(p: float = 2.0, ideal: Bound = None) -> Rule[Any]:
+    r"""Descent on :math:`\lVert \lambda \odot (\ell - z) \rVert_p`; 1 is linear scalarization, infinity Tchebycheff.
+
+    Args:
+        p: at least 1.
+        ideal: z, a number or one per task, below every loss, or weights turn negative.
+
+    Raises:
+        InputError: ``p`` is below 1.
+    """
+    within("p-norm", "p", p, 1.0, float("inf"), "below 1 it is no norm")
+    return _of(preference.power_norm(p), ideal)
+
+
+@recipe(
+    "pbi",
+    cite="Zhang and Li, MOEA/D: A Multiobjective Evolutionary Algorithm Based on Decomposition, IEEE TEVC 11, 2007, equation 8",
+    holds=[homogeneous_1, *_PLAIN],
+    fails=[*_GUARANTEES_NOTHING, nonnegative, simplex, scale_invariant, shift_invariant, linear_under_scaling],
+)
+def pbi(theta: float = 5.0, ideal: Bound = None) -> Rule[Any]:
+    r"""Descent along the preference's ray, with a penalty on the distance from it: :math:`d_1 + \theta d_2`.
+
+    Args:
+        theta: the penalty.
+        ideal: z, where the ray starts; a number or one per task.
+    """
+    return _of(preference.boundary_intersection(theta), ideal)
+
+
+@recipe(
+    "cosmos",
+    cite="Ruchte and Grabocka, Scalable Pareto Front Approximation for Deep Multi-Objective Learning, ICDM 2021, "
+    "arXiv 2103.13392, equation 6",
+    holds=_PLAIN,
+    fails=[*_GUARANTEES_NOTHING, nonnegative, simplex, scale_invariant, shift_invariant, linear_under_scaling, homogeneous_1],
+)
+def cosmos(strength: float = 2.0) -> Rule[Any]:
+    r"""Linear scalarization and a pull of the losses towards the preference: :math:`\lambda^\top \ell - c \cos(\lambda, \ell)`.
+
+    The paper draws the preference afresh at every step and feeds it to the network too; here it is the observation's.
+
+    Args:
+        strength: c, which the paper chooses per data set between 0.01 and 8.
+    """
+    return _of(preference.cosine_penalty(strength), None)
+
+
+@recipe(
+    "preference-mgda",
+    cite="MGDA on weighted objectives, as in LibMOON: Zhang et al., NeurIPS 2024, arXiv 2409.02969",
+    holds=[nonnegative, common_descent, zero_at_weakly_stationary, shift_invariant, homogeneous_1, *_PLAIN],
+    fails=[simplex, scale_invariant, linear_under_scaling],
+)
+def preference_mgda() -> Rule[Any]:
+    r"""The min-norm point of the gradients multiplied by the preference."""
+    return compose(weights.min_norm, scale=scaling.by_preference, heads="weights", name="preference-mgda")
+
+
+@recipe(
+    "wc-mgda",
+    cite="Momma, Dong and Liu, A Multi-Objective / Multi-Task Learning Framework Induced by Pareto Stationarity, ICML 2022; "
+    "the objective is inferred",
+    holds=[nonnegative, *_PLAIN],
+    fails=[*_GUARANTEES_NOTHING, simplex, scale_invariant, shift_invariant, linear_under_scaling],
+)
+def wc_mgda(u: float = 1.0, ideal: Bound = None) -> Rule[Any]:
+    r"""A trade-off of weighted Tchebycheff and min-norm.
+
+    .. math:: \max_{w \in \Delta} w^\top (\lambda \odot (\ell - z)) - u \lVert J^\top (\lambda \odot w) \rVert^2
+
+    Args:
+        u: weight of the squared length, in losses per squared gradient.
+        ideal: z, a number or one per task.
+
+    Raises:
+        InputError: ``u`` is not positive.
+    """
+    positive("wc-mgda", "u", u, "at 0 it is tchebycheff")
+    return compose(steering.weighted_chebyshev(u, ideal), heads="weights", name="wc-mgda")
+
+
+@recipe(
+    "epo",
+    cite="Mahapatra and Rajan, Multi-Task Learning with User Preferences: Gradient Descent with Controlled Ascent in Pareto "
+    "Optimization, ICML 2020, arXiv 2010.06313, Algorithm 1",
+    holds=[nonnegative, sums_to_k, *_PLAIN],
+    fails=[*_GUARANTEES_NOTHING, scale_invariant, shift_invariant, linear_under_scaling],
+)
+def epo(
+    balanced: float = 1e-4, dominance: Literal["restricted", "relaxed"] = "restricted", lower_bound: Bound = None
+) -> Rule[Any]:
+    r"""Search for the exact Pareto optimum with :math:`\lambda_1 \ell_1 = \dots = \lambda_K \ell_K`, by controlled ascent.
+
+    The preference is thus an inverse ray: twice the preference asks for half the loss. Where the linear program has no solution
+    the step is that of linear scalarization, as in the authors' code, and ``converged`` is false.
+
+    Args:
+        balanced: non-uniformity below which all losses descend.
+        dominance: whether descending all may move along the front (``"relaxed"``).
+        lower_bound: a number below every loss, or one per task, subtracted first.
+
+    Raises:
+        InputError: ``dominance`` is unknown.
+    """
+    return compose(steering.exact_optimal(balanced, dominance, lower_bound), heads="weights", name="epo")
+
+
+@recipe(
+    "pmgda",
+    cite="Zhang, Lin and Zhang, PMGDA: A Preference-Based Multiple Gradient Descent Algorithm, arXiv 2402.09492, 2024",
+    holds=_PLAIN,
+    fails=[*_GUARANTEES_NOTHING, nonnegative, simplex, scale_invariant, shift_invariant, linear_under_scaling, homogeneous_1],
+)
+def pmgda(tolerance: float = 1e-3, sigma: float = 0.1, ideal: Bound = None) -> Rule[Any]:
+    r"""MGDA that first walks to the preference's ray, descending what it can on the way.
+
+    Args:
+        tolerance: distance from the ray below which the rule is MGDA.
+        sigma: how much of the steepest approach to the ray a step must keep. LibMOON's constructor has 0.1, its settings file,
+            which overrides it unsaid, 0.95.
+        ideal: where the ray starts; a number or one per task.
+
+    Raises:
+        InputError: ``sigma`` is not positive.
+    """
+    positive("pmgda", "sigma", sigma, "a step off the ray must come closer to it")
+    return compose(steering.constrained_descent(tolerance, sigma, ideal), heads="weights", name="pmgda")
