@@ -15,7 +15,7 @@ from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
 
 from moo_mtl import plotting, problems
-from moo_mtl.errors import InputError
+from moo_mtl.errors import InputError, RunError
 from moo_mtl.plotting import style
 
 DEMO = ("equal", "mgda", "db-mtl", "bmtl", "task-tensioner", "ema")
@@ -175,3 +175,21 @@ def test_petals_are_shares_of_the_ranges():
         np.testing.assert_allclose([petal.get_height() for petal in ax.patches], [0.5, 0.5, 0])
         figure.canvas.draw()
         plt.close(figure)
+
+
+def test_a_paper_figure_is_the_same_file_twice_and_blocked_folders_are_named(tmp_path):
+    from paper_figs.style import figure
+
+    for name in ("one", "two"):
+        with figure(tmp_path / "figures" / name, venue="icml", columns=2) as axis:
+            plotting.front(problems.get("zdt1").front(20), axis)
+    for suffix in ("pdf", "png"):
+        first, second = ((tmp_path / "figures" / f"{name}.{suffix}").read_bytes() for name in ("one", "two"))
+        assert first == second
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot be written"), figure(tmp_path / "file" / "below"):
+        pass
+    with pytest.raises(ValueError, match="own"), figure(tmp_path / "unfinished"):
+        raise ValueError("own")
+    assert not list(tmp_path.glob("unfinished*"))
+    assert not plt.get_fignums()
