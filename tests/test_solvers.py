@@ -126,6 +126,16 @@ def test_a_batch_is_a_stack_of_singles(name, tasks):
             assert alone.weights.dtype is torch.float64
 
 
+@pytest.mark.parametrize("name", ["min_norm", "upgrad", "cagrad", "nash"])
+@pytest.mark.parametrize("tasks", [2, 3, 4])
+def test_a_large_batch_is_its_parts(name, tasks):
+    G = gramian(generic(batch=(3, 1001), tasks=tasks, dim=tasks + 2))
+    together, last = SOLVERS[name](G), SOLVERS[name](G[2, -7:])
+    assert together.weights.shape == (3, 1001, tasks)
+    assert together.converged.all()
+    torch.testing.assert_close(together.weights[2, -7:], last.weights, rtol=1e-8, atol=1e-10)
+
+
 @pytest.mark.parametrize("name", SOLVERS)
 def test_an_absent_task_is_as_if_it_were_not_there(name):
     G = gramian(generic(batch=(6,), tasks=4, dim=6))

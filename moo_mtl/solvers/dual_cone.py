@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
-from moo_mtl.solvers import reference, single
+from moo_mtl.solvers import chunks, reference, single
 from moo_mtl.solvers.backend import ACCURACY, Backend, Constraints, as_judged, wants_cvxpy
 from moo_mtl.solvers.nonnegative_qp import nonnegative_qp
 from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, preference_of, times
@@ -117,6 +117,8 @@ def upgrad(
     """
     if single.applies(gramian, present, backend, extra_constraints) and (alone := single.upgrad(gramian, preference)):
         return alone
+    if preference is None and extra_constraints is None and chunks.many(gramian, present, backend):
+        return chunks.in_chunks(upgrad, gramian)
     form = normal_form(gramian, present)
     u = torch.diag_embed(preference_of(form, preference))  # [..., K, K]: one bound a row
     each = spread(form)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from moo_mtl.solvers import reference, single
+from moo_mtl.solvers import chunks, reference, single
 from moo_mtl.solvers.backend import ACCURACY, Backend, Constraints, as_judged, wants_cvxpy
 from moo_mtl.solvers.nonnegative_qp import nonnegative_qp
 from moo_mtl.solvers.normal_form import TOLERANCE, NormalForm, in_their_units, normal_form, times
@@ -42,9 +42,11 @@ def min_norm(
     """
     if single.applies(gramian, present, backend, extra_constraints) and (alone := single.min_norm(gramian)):
         return alone
-    if present is None and backend == "exact" and gramian.shape[-2:] == (2, 2) and gramian.is_floating_point():
-        wants_cvxpy(backend, extra_constraints)
+    exact = backend == "exact" and extra_constraints is None
+    if exact and present is None and gramian.shape[-2:] == (2, 2) and gramian.is_floating_point():
         return _pairs(gramian)
+    if exact and chunks.many(gramian, present, backend):
+        return chunks.in_chunks(min_norm, gramian)
     form = normal_form(gramian, present)
     if wants_cvxpy(backend, extra_constraints):
         w = reference.min_norm(form, extra_constraints)

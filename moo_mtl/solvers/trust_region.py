@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
-from moo_mtl.solvers import reference, single
+from moo_mtl.solvers import chunks, reference, single
 from moo_mtl.solvers.backend import ACCURACY, Backend, Constraints, as_judged, wants_cvxpy
 from moo_mtl.solvers.dual_cone import project_weights
 from moo_mtl.solvers.min_norm import simplex_weights
@@ -63,6 +63,8 @@ def cagrad(
         raise InputError(f"cagrad: c must be finite and at least 0, found {c}")
     if c > 0 and single.applies(gramian, present, backend, extra_constraints) and (alone := single.cagrad(gramian, c)):
         return alone
+    if extra_constraints is None and chunks.many(gramian, present, backend):
+        return chunks.in_chunks(lambda part: cagrad(part, c), gramian)
     form = normal_form(gramian, present)
     mean = _Mean.of(form)
     if wants_cvxpy(backend, extra_constraints):

@@ -1,0 +1,31 @@
+"""Large batches on the CPU, a thousand members at a time: their matrices stay in the cache."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from moo_mtl.solvers.solution import Solution
+
+CHUNK = 1024
+
+
+def many(gramian: Tensor, present: Tensor | None, backend: str) -> bool:
+    """Whether a batch is large, on the CPU, for the exact kernels, and without absent tasks."""
+    return (
+        present is None
+        and backend == "exact"
+        and gramian.device.type == "cpu"
+        and gramian.ndim > 2
+        and gramian.shape[-1] > 0
+        and gramian.shape[-1] == gramian.shape[-2]
+        and gramian.shape[:-2].numel() > 2 * CHUNK
+    )
+
+
+def in_chunks(solve: Callable[[Tensor], Solution], gramian: Tensor) -> Solution:
+    """``solve`` on every thousand members, put together again."""
+    batch, K = gramian.shape[:-2], gramian.shape[-1]
+    parts = [solve(part) for part in gramian.reshape(-1, K, K).split(CHUNK)]
+    weights, *rest = (torch.cat(fields) for fields in zip(*parts, strict=True))
+    return Solution(weights.reshape(*batch, K), *(field.reshape(batch) for field in rest))
