@@ -390,6 +390,17 @@ def test_a_loss_that_is_not_finite_is_named_with_its_step(device_is_read_late, m
         assert all(parameter.isfinite().all() for parameter in one.model.parameters())
 
 
+def test_a_gradient_that_is_not_finite_is_refused_before_the_step():
+    def root(output, target):
+        return (output - output.detach()).abs().sqrt()  # 0, with a gradient that is not a number
+
+    one = trainer("mgda", tasks=(TASKS[0], Task("b", root)), model=Small(dropout=0.0))
+    before = [parameter.detach().clone() for parameter in one.model.parameters()]
+    with pytest.raises(NonFiniteError, match=r"gradient of task 1 is not finite at step 1.*\(tasks from 0: a, b\)"):
+        one.fit(made())
+    assert all(torch.equal(a, b) for a, b in zip(one.model.parameters(), before, strict=True))
+
+
 def _backward_that_does_not_look(self, losses, **_):
     losses.sum().backward()
     return type("Report", (), {"weights": torch.ones_like(losses).detach()})

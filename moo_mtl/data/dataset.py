@@ -69,7 +69,8 @@ class Dataset:
     Attributes:
         name: as in ``data.get``.
         examples: every example, of all three parts.
-        splits: indices of the examples of ``"train"``, ``"validation"`` and ``"test"``, ``[N_part]`` each, disjoint.
+        splits: indices of the examples of ``"train"``, ``"validation"`` and ``"test"``, ``[N_part]`` each, disjoint (but
+            for the four inputs of the logic gates).
         tasks: what is predicted, in order.
         sources: ``[N, S]`` integers that name what each example was made from (images, subjects); no source occurs in two
             parts. ``None``: each example is its own source.

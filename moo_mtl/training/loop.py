@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.data.dataset import Examples
+from moo_mtl.errors import NonFiniteError
 from moo_mtl.observation import Needs
 from moo_mtl.rules.slot import at
 from moo_mtl.training import generators
@@ -115,12 +116,13 @@ class Loop:
         labels = labels_in(trainer.tasks, batch)
         if losses.device.type == "cpu":  # elsewhere looking would stall the device: the sums remember, and are read later
             self._refuse(losses)
-        report = self.balancer.backward(
-            losses,
-            independent=[losses_of(trainer.model, trainer.tasks, other) for other in independent],
-            present=None if labels is None else labels > 0,
-            preference=trainer.preference,
-        )
+        others = [losses_of(trainer.model, trainer.tasks, other) for other in independent]
+        present = None if labels is None else labels > 0
+        try:
+            report = self.balancer.backward(losses, independent=others, present=present, preference=trainer.preference)
+        except NonFiniteError as error:
+            state.sums.require_finite(trainer.names)  # on an accelerator: the loss of an earlier step, by name
+            raise NonFiniteError(f"{error} (tasks from 0: {', '.join(trainer.names)})") from error
         apart = 0.0
         due = trainer.certify_every and state.step % trainer.certify_every == 0
         if due and state.weights is not None and len(batch) > 1:
