@@ -58,6 +58,7 @@ def halving(step):
 def moo_mtl(monkeypatch, capfd, tmp_path):
     """Runs the command in an empty folder; gives exit code, standard output and standard error."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MOO_MTL_DATA", os.environ.get("MOO_MTL_DATA", ""))  # put back after --data-root has set it
     monkeypatch.setattr(sys, "path", [*sys.path])  # the folder of one test must not be seen by the next
     monkeypatch.delitem(sys.modules, "mine", raising=False)
     monkeypatch.setattr(runs, "_package_digest", lambda: "the package")  # an editor may be at work while tests run
