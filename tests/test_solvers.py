@@ -6,6 +6,7 @@ import torch
 
 from moo_mtl import solvers
 from moo_mtl.errors import InputError, SolverError
+from moo_mtl.solvers import nonnegative_qp
 from tests.oracles import gramian, mean_square, min_norm_by_faces, polar_factor, project_simplex_by_bisection, worst_conflict
 from tests.samplers import GEOMETRIES, MOVING, generic, low_rank, six_decades, strongly_stationary, weakly_stationary, zero_row
 
@@ -126,12 +127,31 @@ def test_a_batch_is_a_stack_of_singles(name, tasks):
             assert alone.weights.dtype is torch.float64
 
 
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_the_accelerators_path_gives_the_same_optimum(geometry):
+    """Fixed iterations of the interior point and masked polishing, as they run where nothing may be read back."""
+    G = gramian(GEOMETRIES[geometry](batch=(50,), tasks=6, dim=8))
+    lengths = G.diagonal(dim1=-2, dim2=-1).sqrt()
+    H = (G / lengths.unsqueeze(-1) / lengths.unsqueeze(-2)).nan_to_num(0.0)
+    allowed = lengths > 0
+    b = -(H @ torch.linspace(0.2, 1, 6, dtype=torch.float64))
+    ridge = torch.full((50, 1), 12 * 2.3e-16, dtype=torch.float64)
+    fixed = nonnegative_qp._rescue(H, b, allowed, ridge, torch.zeros_like(b))
+    pivoted = nonnegative_qp.nonnegative_qp(H, b, allowed)
+    for x in (fixed, pivoted):
+        slope = (H @ x.unsqueeze(-1)).squeeze(-1) - b
+        assert (x >= 0).all()
+        assert (torch.minimum(x / x.amax(dim=-1, keepdim=True).clamp(min=1), slope).where(allowed, 0.0).abs() < 1e-9).all()
+    value = [(x * ((H @ x.unsqueeze(-1)).squeeze(-1) / 2 - b)).sum(dim=-1) for x in (fixed, pivoted)]
+    torch.testing.assert_close(value[0], value[1], rtol=1e-8, atol=1e-9)
+
+
 @pytest.mark.parametrize("name", ["min_norm", "upgrad", "cagrad", "nash"])
 @pytest.mark.parametrize("tasks", [2, 3, 4])
 def test_a_large_batch_is_its_parts(name, tasks):
-    G = gramian(generic(batch=(3, 1001), tasks=tasks, dim=tasks + 2))
+    G = gramian(generic(batch=(3, 3001), tasks=tasks, dim=tasks + 2))
     together, last = SOLVERS[name](G), SOLVERS[name](G[2, -7:])
-    assert together.weights.shape == (3, 1001, tasks)
+    assert together.weights.shape == (3, 3001, tasks)
     assert together.converged.all()
     torch.testing.assert_close(together.weights[2, -7:], last.weights, rtol=1e-8, atol=1e-10)
 

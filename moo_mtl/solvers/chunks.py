@@ -1,4 +1,4 @@
-"""Large batches on the CPU, a thousand members at a time: their matrices stay in the cache."""
+"""Large batches on the CPU, some thousand members at a time: their matrices stay in the cache."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,8 @@ from torch import Tensor
 
 from moo_mtl.solvers.solution import Solution
 
-CHUNK = 1024
+ENTRIES = 65_536  # of the Gramians of one chunk, half a MiB
+LEAST = 512  # members, below which the calls cost more than the cache saves
 
 
 def many(gramian: Tensor, present: Tensor | None, backend: str) -> bool:
@@ -17,15 +18,18 @@ def many(gramian: Tensor, present: Tensor | None, backend: str) -> bool:
         and backend == "exact"
         and gramian.device.type == "cpu"
         and gramian.ndim > 2
-        and gramian.shape[-1] > 0
-        and gramian.shape[-1] == gramian.shape[-2]
-        and gramian.shape[:-2].numel() > 2 * CHUNK
+        and gramian.shape[-1] == gramian.shape[-2] > 3  # smaller ones are solved entry by entry, in few passes
+        and gramian.shape[:-2].numel() > 2 * _size(gramian.shape[-1])
     )
 
 
 def in_chunks(solve: Callable[[Tensor], Solution], gramian: Tensor) -> Solution:
-    """``solve`` on every thousand members, put together again."""
+    """``solve`` on one chunk after the other, put together again."""
     batch, K = gramian.shape[:-2], gramian.shape[-1]
-    parts = [solve(part) for part in gramian.reshape(-1, K, K).split(CHUNK)]
+    parts = [solve(part) for part in gramian.reshape(-1, K, K).split(_size(K))]
     weights, *rest = (torch.cat(fields) for fields in zip(*parts, strict=True))
     return Solution(weights.reshape(*batch, K), *(field.reshape(batch) for field in rest))
+
+
+def _size(tasks: int) -> int:
+    return max(LEAST, ENTRIES // tasks**2)

@@ -8,9 +8,6 @@ support w is affine in the shift, both equations are at most quadratic, and Newt
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
@@ -20,10 +17,9 @@ from moo_mtl.solvers.backend import ACCURACY, Backend, Constraints, as_judged, w
 from moo_mtl.solvers.dual_cone import project_weights
 from moo_mtl.solvers.min_norm import simplex_weights
 from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, times
+from moo_mtl.solvers.shifted_path import Mean, Piece, search, square_length
 from moo_mtl.solvers.solution import Solution
 
-SHIFTS = 40  # tried on CPU at most; three are typical
-SHIFTS_MASKED = 10  # tried on an accelerator, always
 STATIONARY = 16  # times K eps: squared distance of the hull from 0 that rounding hides, relative to the largest gradient
 
 
@@ -66,21 +62,21 @@ def cagrad(
     if extra_constraints is None and chunks.many(gramian, present, backend):
         return chunks.in_chunks(lambda part: cagrad(part, c), gramian)
     form = normal_form(gramian, present)
-    mean = _Mean.of(form)
+    mean = Mean.of(form)
     if wants_cvxpy(backend, extra_constraints):
         w = reference.cagrad(form, c, extra_constraints)
         return as_judged(_certified_ball(form._replace(noise=ACCURACY), mean, c, w), extra_constraints)
     nearest = simplex_weights(form)
-    settled, still = _stationary_ball(form, mean, c, _square(form, nearest))
+    settled, still = _stationary_ball(form, mean, c, square_length(form, nearest))
 
-    def touching(on: _Piece, mean: _Mean) -> Tensor:
+    def touching(on: Piece, mean: Mean) -> Tensor:
         rest = c * c * mean.square - on.bend
         return torch.where(rest > 0, on.nearest / rest, torch.inf).sqrt()
 
-    def outside(w: Tensor, tau: Tensor, form: NormalForm, mean: _Mean) -> Tensor:
-        return _square(form, w) >= tau.square() * c * c * mean.square
+    def outside(w: Tensor, tau: Tensor, form: NormalForm, mean: Mean) -> Tensor:
+        return square_length(form, w) >= tau.square() * c * c * mean.square
 
-    w, _ = _search(form, mean, nearest, touching, outside, ~still)
+    w, _ = search(form, mean, nearest, touching, outside, ~still)
     moving = _certified_ball(form, mean, c, w)
     return Solution(
         *(
@@ -123,132 +119,36 @@ def conicgrad(
     if not 0 <= c < 1:
         raise InputError(f"conicgrad: c is a cosine in [0, 1), found {c}")
     form = normal_form(gramian, present)
-    mean = _Mean.of(form)
+    mean = Mean.of(form)
     if wants_cvxpy(backend, extra_constraints):
         w, weights = reference.conicgrad(form, c, extra_constraints)
         return as_judged(_certified_cone(form._replace(noise=ACCURACY), mean, c, w, weights), extra_constraints)
     nearest = simplex_weights(form)
 
-    def touching(on: _Piece, mean: _Mean) -> Tensor:
+    def touching(on: Piece, mean: Mean) -> Tensor:
         # (tau A + e)^2 = c^2 g (h + 2 tau e + tau^2 A), A = g - bend: the larger root of a quadratic.
         A, e, edge = mean.square - on.bend, on.along, c * c * mean.square
         square, half, rest = A * (A - edge), e * (A - edge), e * e - edge * on.nearest
         root = (-half + (half * half - square * rest).clamp(min=0).sqrt()) / torch.where(square > 0, square, 1.0)
         return torch.where(square > 0, root.clamp(min=0), torch.inf)
 
-    def outside(w: Tensor, tau: Tensor, form: NormalForm, mean: _Mean) -> Tensor:
+    def outside(w: Tensor, tau: Tensor, form: NormalForm, mean: Mean) -> Tensor:
         forward = (w * mean.products).sum(dim=-1)
-        length = _square(form, w) + 2 * tau * forward + tau.square() * mean.square
+        length = square_length(form, w) + 2 * tau * forward + tau.square() * mean.square
         return forward + tau * mean.square < c * (mean.square * length.clamp(min=0)).sqrt()
 
-    moving = _square(form, nearest) > STATIONARY * form.noise * form.norms.shape[-1]
-    w, tau = _search(form, mean, nearest, touching, outside, moving)
+    moving = square_length(form, nearest) > STATIONARY * form.noise * form.norms.shape[-1]
+    w, tau = search(form, mean, nearest, touching, outside, moving)
     along = w + tau.unsqueeze(-1) * mean.weights
     least = times(form.gramian, along).masked_fill(~form.present, torch.inf).amin(dim=-1).clamp(min=0)
-    length = _square(form, along)
+    length = square_length(form, along)
     weights = torch.where(moving & (length > 0), least / length, 0.0).nan_to_num(posinf=0.0).unsqueeze(-1) * along
     return _certified_cone(form, mean, c, w, weights)
 
 
-class _Mean(NamedTuple):
-    """The mean gradient, as the Gramian sees it."""
-
-    weights: Tensor  # 1 / K on the present tasks, [..., K]
-    products: Tensor  # g_k'g_0, [..., K]
-    square: Tensor  # |g_0|^2, [...]
-
-    @classmethod
-    def of(cls, form: NormalForm) -> _Mean:
-        weights = form.present.double() / form.present.sum(dim=-1, keepdim=True).clamp(min=1)
-        products = times(form.gramian, weights)
-        return cls(weights, products, (weights * products).sum(dim=-1).clamp(min=0))
-
-
-class _Piece(NamedTuple):
-    r"""The path on one support: :math:`w = w_0 + \tau \beta`, :math:`|g_w|^2 = h + \tau^2 B`, :math:`g_w' g_0 = e - \tau B`."""
-
-    start: Tensor  # w_0, [..., K]
-    slope: Tensor  # beta, [..., K], of sum 0
-    nearest: Tensor  # h
-    bend: Tensor  # B
-    along: Tensor  # e
-
-    @classmethod
-    def of(cls, form: NormalForm, mean: _Mean, w: Tensor) -> _Piece:
-        # As in min_norm, G + m^2 11' = N (C + t t') N keeps the relative accuracy of every length; m is the shortest.
-        free = (w > 0).to(w.dtype)
-        shortest = form.norms.masked_fill(form.norms == 0, torch.inf).amin(dim=-1, keepdim=True).clamp(max=1.0)
-        t = free * shortest / torch.where(form.norms > 0, form.norms, shortest)
-        M = form.cosines * (free.unsqueeze(-1) * free.unsqueeze(-2)) + t.unsqueeze(-1) * t.unsqueeze(-2)
-        M.diagonal(dim1=-2, dim2=-1).add_(torch.where(free > 0, 2 * w.shape[-1] * form.noise, 1.0))
-        right = torch.stack([t, t * mean.products], dim=-1)
-        p, q = (t.unsqueeze(-1) * torch.cholesky_solve(right, torch.linalg.cholesky_ex(M).L)).unbind(dim=-1)
-        q = q / shortest.square()
-        total = p.sum(dim=-1, keepdim=True)
-        start = p / torch.where(total > 0, total, 1.0)
-        slope = start * q.sum(dim=-1, keepdim=True) - q
-        return cls(start, slope, _square(form, start), _square(form, slope), (start * mean.products).sum(dim=-1))
-
-
-Touching = Callable[[_Piece, _Mean], Tensor]  # the shift at which the constraint touches this piece, infinite if nowhere
-Outside = Callable[[Tensor, Tensor, NormalForm, _Mean], Tensor]  # whether (weights, shift) violates the constraint
-
-
-def _search(
-    form: NormalForm, mean: _Mean, nearest: Tensor, touching: Touching, outside: Outside, moving: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Weights and shift of the point of the path where the constraint touches, or of its start where it never binds."""
-    cpu = form.gramian.device.type == "cpu"
-    batch = form.unit.shape
-    flat = _flat(form)
-    mean = _Mean(*(field.reshape(-1, *field.shape[len(batch) :]) for field in mean))
-    w = nearest.reshape(flat.norms.shape)
-    piece = _Piece.of(flat, mean, w)
-    zero = torch.zeros_like(flat.unit)
-    low, high = zero, torch.full_like(zero, torch.inf)
-    bound = outside(w, zero, flat, mean) & moving.reshape(-1)
-    tau = torch.where(bound, touching(piece, mean), zero)
-    answer, shift = w.clone(), zero.clone()
-    where = torch.arange(len(zero), device=zero.device)
-    for _ in range(SHIFTS if cpu else SHIFTS_MASKED):
-        reach = _square(flat, w).sqrt() / mean.square.clamp(min=1e-300).sqrt()
-        grown = torch.maximum(4 * low, reach).clamp(min=1e-2)
-        middle = torch.where(high.isinf(), grown, torch.where(low > 0, (low * high).sqrt(), high / 16))
-        tau = torch.where((tau > low) & (tau < high) & tau.isfinite(), tau, torch.where(bound, middle, 0.0))
-        w = _point(flat, mean, tau)
-        piece = _Piece.of(flat, mean, w)
-        affine = piece.start + tau.unsqueeze(-1) * piece.slope
-        holds = (bound & (affine.amin(dim=-1) >= -1e-9)).unsqueeze(
-            -1
-        )  # else the support is degenerate, and its system singular
-        exact = torch.where(holds, affine.clamp(min=0), w)
-        exact = exact / exact.sum(dim=-1, keepdim=True).clamp(min=1e-300)
-        root = touching(piece, mean)
-        done = ~bound | ((root - tau).abs() <= 1e-13 * tau)
-        answer[where], shift[where] = exact, torch.where(bound, tau, 0.0)
-        beyond = outside(w, tau, flat, mean)
-        low, high = torch.where(beyond, tau, low), torch.where(beyond, high, tau)
-        tau = root
-        if cpu:
-            left = (~done & (high - low > 1e-14 * low)).nonzero().squeeze(-1)
-            if not left.numel():
-                break
-            if left.numel() < len(done):
-                flat, mean = flat.select(left), _Mean(*(field[left] for field in mean))
-                low, high, tau, w, bound, where = (t[left] for t in (low, high, tau, w, bound, where))
-    return answer.reshape(form.norms.shape), shift.reshape(batch)
-
-
-def _point(form: NormalForm, mean: _Mean, tau: Tensor) -> Tensor:
-    """Min-norm weights of the gradients shifted by ``tau g_0``."""
-    pull = tau.unsqueeze(-1) * mean.products
-    shifted = form.gramian + pull.unsqueeze(-1) + pull.unsqueeze(-2) + (tau.square() * mean.square)[..., None, None]
-    return simplex_weights(normal_form(shifted, form.present)._replace(noise=form.noise))
-
-
-def _certified_ball(form: NormalForm, mean: _Mean, c: float, w: Tensor) -> Solution:
+def _certified_ball(form: NormalForm, mean: Mean, c: float, w: Tensor) -> Solution:
     radius = c * mean.square.sqrt()
-    length = _square(form, w).sqrt()
+    length = square_length(form, w).sqrt()
     weights = mean.weights + torch.where(length > 0, radius / length, 0.0).unsqueeze(-1) * w
     worst = times(form.gramian, weights).masked_fill(~form.present, torch.inf).amin(dim=-1)
     value = torch.where(form.present.any(dim=-1), worst, 0.0)
@@ -256,13 +156,13 @@ def _certified_ball(form: NormalForm, mean: _Mean, c: float, w: Tensor) -> Solut
     return in_their_units(form, weights, value, gap, gap <= 100 * form.tolerance * form.mean_square)
 
 
-def _stationary_ball(form: NormalForm, mean: _Mean, c: float, nearest: Tensor) -> tuple[Solution, Tensor]:
+def _stationary_ball(form: NormalForm, mean: Mean, c: float, nearest: Tensor) -> tuple[Solution, Tensor]:
     """The best value is 0 where the hull holds 0 and the ball meets the dual cone: g_0 projected, or no step if c >= 1."""
     still = nearest <= STATIONARY * form.noise * form.norms.shape[-1]
     weights = torch.zeros_like(mean.weights)
     if c < 1 and (form.gramian.device.type != "cpu" or bool(still.any())):
         weights = project_weights(form, mean.weights, form.present)
-        still = still & (_square(form, weights - mean.weights) <= c * c * mean.square)
+        still = still & (square_length(form, weights - mean.weights) <= c * c * mean.square)
     worst = times(form.gramian, weights).masked_fill(~form.present, torch.inf).amin(dim=-1)
     value = torch.where(form.present.any(dim=-1), worst, 0.0)
     gap = (-value).clamp(min=0)
@@ -271,13 +171,13 @@ def _stationary_ball(form: NormalForm, mean: _Mean, c: float, nearest: Tensor) -
     return in_their_units(form, weights, value, gap, gap <= limit), still
 
 
-def _certified_cone(form: NormalForm, mean: _Mean, c: float, w: Tensor, weights: Tensor) -> Solution:
+def _certified_cone(form: NormalForm, mean: Mean, c: float, w: Tensor, weights: Tensor) -> Solution:
     """Dual bound: half the squared length of the projection of ``J'w`` onto the cone."""
     total = w.clamp(min=0).sum(dim=-1, keepdim=True)
     w = torch.where(total > 0, w.clamp(min=0) / total.clamp(min=1e-300), mean.weights)
     axis = mean.square.sqrt()
     along = torch.where(axis > 0, (w * mean.products).sum(dim=-1) / axis.clamp(min=1e-300), 0.0)
-    across = (_square(form, w) - along.square()).clamp(min=0).sqrt()
+    across = (square_length(form, w) - along.square()).clamp(min=0).sqrt()
     s = (1 - c * c) ** 0.5
     edge = (c * along + s * across).clamp(min=0)
     dual = torch.where(c * across <= s * along, along.square() + across.square(), edge.square()) / 2
@@ -286,12 +186,3 @@ def _certified_cone(form: NormalForm, mean: _Mean, c: float, w: Tensor, weights:
     value = torch.where(form.present.any(dim=-1), value, 0.0)
     gap = (dual - value).clamp(min=0)
     return in_their_units(form, weights, value, gap, gap <= 100 * form.tolerance * form.mean_square)
-
-
-def _flat(form: NormalForm) -> NormalForm:
-    n = form.unit.ndim
-    return form.map(lambda field: field.reshape(-1, *field.shape[n:]))
-
-
-def _square(form: NormalForm, w: Tensor) -> Tensor:
-    return (times(form.gramian, w) * w).sum(dim=-1).clamp(min=0)
