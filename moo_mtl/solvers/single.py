@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from moo_mtl.solvers import single_floats
 from moo_mtl.solvers.normal_form import TOLERANCE, check_gramian
-from moo_mtl.solvers.single_qp import SMALL, Array, nonnegative_qp, pivot_floats, pivot_stack, solve, solve_floats
+from moo_mtl.solvers.single_floats import solution
+from moo_mtl.solvers.single_qp import EPS, SMALL, Array, nonnegative_qp, pivot_stack, solve
 from moo_mtl.solvers.solution import Solution
 
-EPS = 2.0**-52
 NEWTON = 40
 SHIFTS = 20  # of CAGrad
 
@@ -37,9 +38,9 @@ def min_norm(gramian: Tensor) -> Solution | None:
     """As ``solvers.min_norm``."""
     check_gramian(gramian)
     if len(gramian) == 2:
-        return _min_norm_two(gramian)
+        return single_floats.min_norm_two(gramian)
     if len(gramian) <= SMALL:
-        return _min_norm_floats(gramian.tolist())
+        return single_floats.min_norm(gramian.tolist())
     cosines = _cosines(gramian)
     if cosines is None:
         return None
@@ -53,11 +54,14 @@ def min_norm(gramian: Tensor) -> Solution | None:
     gap = max(value - float(q.min()), 0.0)
     if not gap <= TOLERANCE * float((norms / sqrt(unit)) @ (norms / sqrt(unit))) / len(w):
         return None
-    return _solution(w, max(value, 0.0) * unit, gap * unit)
+    return solution(w, max(value, 0.0) * unit, gap * unit)
 
 
 def dualproj(gramian: Tensor, preference: Tensor | None) -> Solution | None:
     """As ``solvers.dualproj``."""
+    if preference is None and gramian.shape[-1] <= SMALL:
+        check_gramian(gramian)
+        return single_floats.dualproj(gramian.tolist())
     start = _start(gramian, preference)
     if start is None:
         return None
@@ -66,7 +70,7 @@ def dualproj(gramian: Tensor, preference: Tensor | None) -> Solution | None:
     u = lengths * p
     slope = C @ u
     if float(slope.min()) >= 0:
-        return _solution(p, float(u @ slope) / 2 * unit, 0.0)
+        return solution(p, float(u @ slope) / 2 * unit, 0.0)
     z = nonnegative_qp(C, -slope, slope < 0)
     if z is None:
         return None
@@ -74,11 +78,14 @@ def dualproj(gramian: Tensor, preference: Tensor | None) -> Solution | None:
     gap = _gap(z, after, u, slope)
     if not gap <= TOLERANCE * len(u) * float(u.max()) ** 2:
         return None
-    return _solution(p + z / lengths, float((u + z) @ after) / 2 * unit, gap * unit)
+    return solution(p + z / lengths, float((u + z) @ after) / 2 * unit, gap * unit)
 
 
 def upgrad(gramian: Tensor, preference: Tensor | None) -> Solution | None:
     """As ``solvers.upgrad``."""
+    if preference is None and gramian.shape[-1] <= SMALL:
+        check_gramian(gramian)
+        return single_floats.upgrad(gramian.tolist())
     start = _start(gramian, preference)
     if start is None:
         return None
@@ -89,14 +96,7 @@ def upgrad(gramian: Tensor, preference: Tensor | None) -> Solution | None:
     conflict = C < 0
     Z = np.zeros((K, K))  # one projection a row, in units of that gradient's length
     hurt = np.flatnonzero(conflict.any(axis=1))
-    if K <= SMALL:
-        matrix, rows, start_from = C.tolist(), (-C).tolist(), conflict.tolist()
-        for k in hurt.tolist():
-            z = pivot_floats(matrix, rows[k], start_from[k])
-            if z is None:
-                return None
-            Z[k] = z
-    elif hurt.size:
+    if hurt.size:
         stack = pivot_stack(C, -C[hurt], conflict[hurt])
         if stack is None:
             return None
@@ -107,7 +107,7 @@ def upgrad(gramian: Tensor, preference: Tensor | None) -> Solution | None:
         return None
     total = own + own @ Z
     value = max(float(total @ (C @ total)), 0.0)
-    return _solution(total / lengths, value * unit, float(apart @ (own * own)) * unit)
+    return solution(total / lengths, value * unit, float(apart @ (own * own)) * unit)
 
 
 def nash(gramian: Tensor) -> Solution | None:
@@ -117,12 +117,12 @@ def nash(gramian: Tensor) -> Solution | None:
     if cosines is None:
         return None
     _, C, norms = cosines
-    solved = _nash_floats(C.tolist()) if len(C) <= SMALL else _nash_arrays(C)
+    solved = single_floats.nash(C.tolist()) if len(C) <= SMALL else _nash_arrays(C)
     if solved is None:
         return None
     v, residual = solved
     terms = (C * v).sum(axis=1) * v
-    return _solution(v / norms, float(terms.sum()), residual)
+    return solution(v / norms, float(terms.sum()), residual)
 
 
 def cagrad(gramian: Tensor, c: float) -> Solution | None:
@@ -189,52 +189,7 @@ def _ball(G: Array, mean: Array, radius: float, w: Array, unit: float) -> Soluti
     gap = max(float(w @ mean) + radius * length - value, 0.0)
     if not gap <= TOLERANCE * float(G.trace()):
         return None
-    return _solution(weights, value * unit, gap * unit)
-
-
-def _min_norm_two(gramian: Tensor) -> Solution | None:
-    (a, b), (_, c) = gramian.tolist()
-    left, right = c - b, a - b
-    left, right = (left if left > 0 else 0.0), (right if right > 0 else 0.0)
-    total = left + right
-    if not (isfinite(total) and isfinite(a) and isfinite(c)):
-        return None
-    w = left / total if total > 0 else 0.5
-    v = 1.0 - w if left > right else (right / total if total > 0 else 0.5)
-    q, r = a * w + b * v, b * w + c * v
-    value = w * q + v * r
-    gap = value - (q if q < r else r)
-    gap = gap if gap > 0 else 0.0
-    if gap > TOLERANCE * (a + c) / 2:
-        return None
-    return _solution(np.array((w, v)), value if value > 0 else 0.0, gap)
-
-
-def _min_norm_floats(G: list[list[float]]) -> Solution | None:
-    """The same steps as for arrays, on lists."""
-    K = len(G)
-    squares = [G[k][k] for k in range(K)]
-    unit = max(squares)
-    if not (min(squares) > 1e-290 and unit < 1e290):
-        return None
-    norms = [sqrt(square) for square in squares]
-    shortest = min(norms)
-    t = [shortest / n for n in norms]
-    H = [[g / n / m + a * b for g, m, b in zip(row, norms, t, strict=True)] for row, n, a in zip(G, norms, t, strict=True)]
-    for k in range(K):
-        H[k][k] += 2 * K * EPS
-    x = pivot_floats(H, t, [True] * K)
-    if x is None:
-        return None
-    w = [a * b for a, b in zip(x, t, strict=True)]
-    total = sum(w)
-    w = [a / total for a in w]
-    q = [sum([g * a for g, a in zip(row, w, strict=True)]) for row in G]
-    value = sum([a * b for a, b in zip(q, w, strict=True)])
-    gap = max(value - min(q), 0.0)
-    if not gap <= TOLERANCE * sum(squares) / K:
-        return None
-    return _solution(np.array(w), max(value, 0.0), gap)
+    return solution(weights, value * unit, gap * unit)
 
 
 def _simplex_weights(C: Array, norms: Array) -> Array | None:
@@ -282,31 +237,6 @@ def _gap(z: Array, after: Array, u: Array, before: Array) -> float:
     return max(float(z @ np.abs(after)), 0.0) + conflict * sqrt(max(float(u @ before), 0.0))
 
 
-def _nash_floats(C: list[list[float]]) -> tuple[Array, float] | None:
-    v = [1 / sqrt(sum([c for c in row if c > 0])) for row in C]
-    every = range(len(v))
-    for _ in range(NEWTON):
-        downhill = [1 - v[i] * sum([c * x for c, x in zip(C[i], v, strict=True)]) for i in every]
-        residual = max(map(abs, downhill))
-        if residual < 1e-14:
-            break
-        M = [[C[i][j] * v[i] * v[j] for j in every] for i in every]
-        for i in every:
-            M[i][i] += 1.0
-        y = solve_floats(M, downhill[:])
-        if y is None:
-            return None
-        decrement = sum([a * b for a, b in zip(y, downhill, strict=True)])
-        length = 1.0 if decrement <= 1 / 16 else 1 / (1 + sqrt(decrement))
-        v = [x * (1 + length * z) for x, z in zip(v, y, strict=True)]
-        if decrement < 1e-18:
-            break
-    else:
-        return None
-    residual = max([abs(1 - v[i] * sum([c * x for c, x in zip(C[i], v, strict=True)])) for i in every])
-    return (np.array(v), residual) if residual < 1e-10 else None
-
-
 def _nash_arrays(C: Array) -> tuple[Array, float] | None:
     v = 1 / np.sqrt(np.maximum(C, 0).sum(axis=1))
     unit = np.eye(len(v))
@@ -323,13 +253,3 @@ def _nash_arrays(C: Array) -> tuple[Array, float] | None:
         return None
     residual = float(np.abs(1 - v * (C @ v)).max())
     return (v, residual) if residual < 1e-10 else None
-
-
-def _solution(weights: Array, value: float, gap: float) -> Solution:
-    """A converged Solution: one transfer of numbers, three views."""
-    K = len(weights)
-    numbers = np.empty(K + 2)
-    numbers[:K] = weights
-    numbers[K], numbers[K + 1] = value, gap
-    whole = torch.from_numpy(numbers)
-    return Solution(whole[:K], whole[K], whole[K + 1], torch.from_numpy(np.array(True)))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+EPS = 2.0**-52
 SMALL = 6  # tasks up to which Python floats are faster than NumPy
 SWEEPS = 8  # of pivoting before the general path takes over
 
