@@ -91,7 +91,7 @@ def search(
         exact = torch.where(holds.unsqueeze(-1), affine.clamp(min=0), w)
         exact = exact / exact.sum(dim=-1, keepdim=True).clamp(min=1e-300)
         root = touching(piece, mean)
-        done = ~bound | ((root - tau).abs() <= 1e-13 * tau)
+        done = ~bound | ((root - tau).abs() <= 1e-9 * tau)  # the gap is of second order in the shift
         answer[where], shift[where] = exact, torch.where(bound, tau, 0.0)
         beyond = outside(w, tau, flat, mean)
         low, high = torch.where(beyond, tau, low), torch.where(beyond, high, tau)

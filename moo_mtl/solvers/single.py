@@ -142,7 +142,7 @@ def cagrad(gramian: Tensor, c: float) -> Solution | None:
     low, high, tau = 0.0, inf, 0.0
     for _ in range(SHIFTS):
         root, exact = _touching(C, norms / sqrt(unit), G, mean, c * c * square, w, tau)
-        if tau > 0 and abs(root - tau) <= 1e-13 * tau:
+        if tau > 0 and abs(root - tau) <= 1e-9 * tau:
             return _ball(G, mean, c * sqrt(square), w if exact is None else exact, unit)
         if float(w @ G @ w) >= tau * tau * c * c * square:
             low = tau
