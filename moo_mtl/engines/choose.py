@@ -20,7 +20,12 @@ class Engine(Protocol):
     """From losses to a look at their gradients."""
 
     def __call__(
-        self, losses: Tensor, shared: Sequence[Tensor], own: Sequence[Tensor] = (), retain_graph: bool = False
+        self,
+        losses: Tensor,
+        shared: Sequence[Tensor],
+        own: Sequence[Tensor] = (),
+        retain_graph: bool = False,
+        here: Sequence[bool] | None = None,
     ) -> Look: ...
 
 

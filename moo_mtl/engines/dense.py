@@ -37,7 +37,9 @@ class Dense:
         """Inner products of the tasks' gradients from the gradients at the output, ``[K, B, m]`` to ``[K, K]`` float64."""
         if delta.numel() == 0:
             return delta.new_zeros(len(delta), len(delta)).double()
-        between = self.inputs @ self.inputs.mT + (0 if self.bias is None else 1)
+        wide = torch.promote_types(delta.dtype, torch.float32)  # sums of bfloat16 numbers keep float32's digits
+        inputs, delta = self.inputs.to(wide), delta.to(wide)
+        between = inputs @ inputs.mT + (0 if self.bias is None else 1)
         product = cross_gramian((between @ delta).flatten(1), delta.flatten(1))
         return (product + product.mT) / 2
 
@@ -45,8 +47,9 @@ class Dense:
         """Write the gradients of the weighted sum of the tasks to ``places``, flat, by ``id`` of the parameter."""
         if delta.numel() == 0:
             return
-        total = (weights.to(delta.dtype) @ delta.flatten(1)).reshape(delta.shape[1:])
-        torch.mm(total.mT, self.inputs, out=places[id(self.weight)].view_as(self.weight))
+        place = places[id(self.weight)].view_as(self.weight)
+        total = (weights.to(place.dtype) @ delta.to(place.dtype).flatten(1)).reshape(delta.shape[1:])
+        torch.mm(total.mT, self.inputs.to(place.dtype), out=place)
         if self.bias is not None:
             torch.sum(total, dim=0, out=places[id(self.bias)])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,33 +14,39 @@ Root = Tensor | GradientEdge
 Node = Any  # torch.autograd.graph.Node, whose attributes depend on the operation
 
 
-def roots(losses: Tensor) -> list[Root | None]:
-    """For each task where a backward pass of its loss alone begins; ``None`` for a loss that depends on nothing.
+def roots(losses: Tensor, here: Sequence[bool] | None = None) -> list[Root | None]:
+    """For each task where a backward pass of its loss alone begins; ``None`` for a loss that depends on nothing, and for
+    a task that is not ``here``.
 
     A pass that began at an entry of a stacked tensor would send zeros through the heads of all other tasks: K times
     the work, and NaN where another task's gradient is infinite. So where ``losses`` is a stack, the passes begin below it.
     """
     stack, last = losses.grad_fn, losses.dim() - 1
+    starts: list[Root | None]
     if stack is None or stack.name() != "StackBackward0" or stack._saved_dim not in (last, 2**64 - 1):  # type: ignore[attr-defined]
-        return list(losses.unbind(dim=-1))
-    return [None if below is None else GradientEdge(below, number) for below, number in stack.next_functions]
+        starts = list(losses.unbind(dim=-1))
+    else:
+        starts = [None if below is None else GradientEdge(below, number) for below, number in stack.next_functions]
+    return starts if here is None else [start if present else None for start, present in zip(starts, here, strict=True)]
 
 
-def leaves(outputs: Iterable[Tensor]) -> list[Tensor]:
-    """The leaf tensors behind ``outputs`` whose ``.grad`` a backward pass would fill, in a fixed order."""
-    found: dict[int, Tensor] = {}
+def operations(outputs: Iterable[Tensor]) -> Iterator[Node]:
+    """Every operation behind ``outputs``, each once, in a fixed order; leaves are those with a ``variable``."""
     waiting = [output.grad_fn for output in outputs if output.grad_fn is not None]
     seen = set(waiting)
     while waiting:
         node = waiting.pop()
-        leaf = getattr(node, "variable", None)
-        if leaf is not None:
-            found[id(leaf)] = leaf
+        yield node
         for below, _ in node.next_functions:
             if below is not None and below not in seen:
                 seen.add(below)
                 waiting.append(below)
-    return list(found.values())
+
+
+def leaves(outputs: Iterable[Tensor]) -> list[Tensor]:
+    """The leaf tensors behind ``outputs`` whose ``.grad`` a backward pass would fill, in a fixed order."""
+    found = (getattr(node, "variable", None) for node in operations(outputs))
+    return list({id(leaf): leaf for leaf in found if leaf is not None}.values())
 
 
 @dataclass(frozen=True)
@@ -66,14 +72,15 @@ class Anatomy:
     uses: Counter[int]
 
 
-def anatomy(losses: Tensor) -> Anatomy:
+def anatomy(losses: Tensor, here: Sequence[bool] | None = None) -> Anatomy:
     """Colour the graph behind ``losses`` ``[K]``: an operation that two tasks reach is common, and so is all below it.
 
     A pass through a task's own part must end where the common part begins, and autograd ends it at an edge only with all that
     reaches the edge by any path. So no cut may lie below another: where one does (a head that also reads an early layer), the
-    operations between them are left to the tasks' own passes, and the common part begins at the lower cut.
+    operations between them are left to the tasks' own passes, and the common part begins at the lower cut. A task that is not
+    ``here`` has no graph at all.
     """
-    starts = roots(losses)
+    starts = roots(losses, here)
     owner: dict[Node, int | None] = {}
     for task, start in enumerate(starts):
         _colour(_edge(start)[0], task, owner)

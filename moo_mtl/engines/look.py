@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -20,6 +20,8 @@ class Look:
         direction: weights ``[..., K]`` to the weighted sum of the rows, ``[..., D]``.
         own: factors ``[..., K]`` to the gradient of each parameter that is not shared, in their order.
         product: ``w [K] -> G w [K]``, from the engine that never forms G.
+        by_task: gives, task by task, the gradient of each parameter that is not shared; ``None`` from engines that give
+            their weighted sum alone.
     """
 
     rows: Tensor | None
@@ -27,3 +29,4 @@ class Look:
     direction: Callable[[Tensor], Tensor]
     own: Callable[[Tensor], list[Tensor | None]]
     product: Callable[[Tensor], Tensor] | None = None
+    by_task: Callable[[], Sequence[Sequence[Tensor | None]]] | None = None

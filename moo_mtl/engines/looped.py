@@ -9,9 +9,16 @@ from torch import Tensor
 
 from moo_mtl.engines.graph import roots
 from moo_mtl.engines.look import Look
+from moo_mtl.engines.passes import gradients, reentrant
 
 
-def looped(losses: Tensor, shared: Sequence[Tensor], own: Sequence[Tensor] = (), retain_graph: bool = False) -> Look:
+def looped(
+    losses: Tensor,
+    shared: Sequence[Tensor],
+    own: Sequence[Tensor] = (),
+    retain_graph: bool = False,
+    here: Sequence[bool] | None = None,
+) -> Look:
     """One backward pass per task, through trunk and heads together.
 
     Args:
@@ -19,22 +26,29 @@ def looped(losses: Tensor, shared: Sequence[Tensor], own: Sequence[Tensor] = (),
         shared: parameters the tasks share; one that a task does not reach has gradient 0 there.
         own: parameters that are not balanced.
         retain_graph: keep the graph for another use.
+        here: for each task whether it is present; one that is not has gradient 0.
     """
     batch, n_tasks = losses.shape[:-1], losses.shape[-1]
     rows, parts = empty_rows(shared, batch, n_tasks, losses)
     heads: list[Sequence[Tensor | None]] = []
-    starts, one = roots(losses), torch.ones_like(losses[..., 0])
+    starts, one, hidden = roots(losses, here), torch.ones_like(losses[..., 0]), reentrant(losses)
     for task, start in enumerate(starts):
         if start is None:
             heads.append((None,) * len(own))
             continue
         more = retain_graph or any(later is not None for later in starts[task + 1 :])
-        found = torch.autograd.grad(start, [*shared, *own], one, retain_graph=more, allow_unused=True)
+        found = gradients([start], [*shared, *own], [one], retain_graph=more, hidden=hidden)
         for part, gradient in zip(parts, found, strict=False):
             if gradient is not None:
                 part[..., task, :] = gradient.reshape(*batch, -1)
         heads.append(found[len(shared) :])
-    return Look(rows, None, lambda weights: combined(weights, rows), lambda factors: summed(factors, heads, own))
+    return Look(
+        rows,
+        None,
+        lambda weights: combined(weights, rows),
+        lambda factors: summed(factors, heads, own),
+        by_task=lambda: heads,
+    )
 
 
 def empty_rows(shared: Sequence[Tensor], batch: torch.Size, n_tasks: int, losses: Tensor) -> tuple[Tensor, Sequence[Tensor]]:

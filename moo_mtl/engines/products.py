@@ -7,11 +7,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from moo_mtl.engines.graph import Root, roots
 from moo_mtl.engines.look import Look
+from moo_mtl.engines.passes import weighted_sum
 from moo_mtl.errors import InputError
 
 
-def products(losses: Tensor, shared: Sequence[Tensor], own: Sequence[Tensor] = (), retain_graph: bool = False) -> Look:
+def products(
+    losses: Tensor,
+    shared: Sequence[Tensor],
+    own: Sequence[Tensor] = (),
+    retain_graph: bool = False,
+    here: Sequence[bool] | None = None,
+) -> Look:
     r"""The Gramian through :math:`G w = J (J^\top w)`, in the graph of the one forward pass: same dropout masks,
     same batch statistics.
 
@@ -23,43 +31,55 @@ def products(losses: Tensor, shared: Sequence[Tensor], own: Sequence[Tensor] = (
         shared: parameters the tasks share.
         own: parameters that are not balanced.
         retain_graph: keep the graph for another use.
+        here: for each task whether it is present; one that is not has gradient 0.
 
     Raises:
         InputError: an operation of the model cannot be differentiated twice.
     """
+    starts = roots(losses, here)
     u = torch.ones_like(losses, requires_grad=True)
     try:
-        base = torch.autograd.grad(losses, list(shared), u, create_graph=True, allow_unused=True)
+        base = _with_graph(starts, u, shared)
     except RuntimeError as error:
-        raise InputError(f"engine 'products' differentiates twice, and this model cannot be ({error}); use 'auto'") from error
+        raise _refusal(error) from error
     reached = [(parameter, gradient) for parameter, gradient in zip(shared, base, strict=True) if gradient is not None]
-    last: list[tuple[Tensor, tuple[Tensor, ...]]] = []
+    last: list[tuple[Tensor, list[Tensor | None]]] = []
 
-    def pulled(weights: Tensor) -> tuple[Tensor, ...]:
-        if last and torch.equal(last[0][0], weights):
-            return last[0][1]
-        found = torch.autograd.grad(losses, [p for p, _ in reached], weights.to(losses.dtype), retain_graph=True)
-        last[:] = [(weights.clone(), found)]
-        return found
+    def pulled(weights: Tensor) -> list[Tensor | None]:
+        if not last or not torch.equal(last[0][0], weights):
+            found = weighted_sum(starts, weights.to(losses.dtype), [p for p, _ in reached], retain_graph=True)
+            last[:] = [(weights.clone(), found)]
+        return last[0][1]
 
     def product(weights: Tensor) -> Tensor:
+        pairs = [(g, v) for (_, g), v in zip(reached, pulled(weights), strict=True) if v is not None]
         try:
-            (pushed,) = torch.autograd.grad([g for _, g in reached], u, list(pulled(weights)), retain_graph=True)
+            (pushed,) = torch.autograd.grad([g for g, _ in pairs], u, [v for _, v in pairs], retain_graph=True)
         except RuntimeError as error:
-            raise InputError(
-                f"engine 'products' differentiates twice, and this model cannot be ({error}); use 'auto'"
-            ) from error
+            raise _refusal(error) from error
         return pushed.detach()
 
     def direction(weights: Tensor) -> Tensor:
         found = {id(p): g for (p, _), g in zip(reached, pulled(weights), strict=True)}
-        return torch.cat([found.get(id(p), torch.zeros_like(p)).reshape(-1) for p in shared])
+        parts = [found.get(id(p)) for p in shared]
+        return torch.cat([(torch.zeros_like(p) if g is None else g).reshape(-1) for p, g in zip(shared, parts, strict=True)])
 
     def own_gradients(factors: Tensor) -> list[Tensor | None]:
-        if not own:
-            return []
-        return list(
-            torch.autograd.grad(losses, list(own), factors.to(losses.dtype), retain_graph=retain_graph, allow_unused=True)
-        )
+        return weighted_sum(starts, factors.to(losses.dtype), own, retain_graph=retain_graph)
 
     return Look(None, None, direction, own_gradients, product)
+
+
+def _with_graph(starts: Sequence[Root | None], u: Tensor, shared: Sequence[Tensor]) -> Sequence[Tensor | None]:
+    pairs = [(start, weight) for start, weight in zip(starts, u.unbind(), strict=True) if start is not None]
+    return torch.autograd.grad(
+        [start for start, _ in pairs],  # type: ignore[arg-type]
+        list(shared),
+        [weight for _, weight in pairs],
+        create_graph=True,
+        allow_unused=True,
+    )
+
+
+def _refusal(error: RuntimeError) -> InputError:
+    return InputError(f"engine 'products' differentiates twice, and this model cannot be ({error}); use 'auto'")

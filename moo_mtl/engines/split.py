@@ -9,14 +9,21 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from moo_mtl.engines.dense import dense_layers
-from moo_mtl.engines.graph import Anatomy, Root, anatomy
+from moo_mtl.engines.graph import Anatomy, Root, anatomy, roots
 from moo_mtl.engines.look import Look
 from moo_mtl.engines.looped import combined, empty_rows, summed
+from moo_mtl.engines.passes import weighted_sum
 from moo_mtl.engines.sweep import Private, common, private, weighted
 from moo_mtl.gramian import gramian
 
 
-def vmapped(losses: Tensor, shared: Sequence[Tensor], own: Sequence[Tensor] = (), retain_graph: bool = False) -> Look:
+def vmapped(
+    losses: Tensor,
+    shared: Sequence[Tensor],
+    own: Sequence[Tensor] = (),
+    retain_graph: bool = False,
+    here: Sequence[bool] | None = None,
+) -> Look:
     """Rows by one batched pass through the common part, for models of small layers that a single task leaves idle.
 
     Args:
@@ -24,12 +31,13 @@ def vmapped(losses: Tensor, shared: Sequence[Tensor], own: Sequence[Tensor] = ()
         shared: parameters the tasks share.
         own: parameters that are not balanced.
         retain_graph: keep the graph for another use.
+        here: for each task whether it is present; one that is not has gradient 0.
     """
-    stage = _Stage(losses, shared, own, retain_graph)
+    stage = _Stage(losses, shared, own, retain_graph, here)
     found = common(stage.body, stage.private.at_cuts, stage.reached, batched=True, retain_graph=stage.keep)
     rows, parts = empty_rows(shared, losses.shape[:-1], len(losses), losses)
     stage.fill(parts, dict(zip(map(id, stage.reached), found, strict=True)))
-    return Look(rows, None, lambda weights: combined(weights, rows), stage.own_gradients)
+    return Look(rows, None, lambda weights: combined(weights, rows), stage.own_gradients, by_task=stage.own_by_task)
 
 
 def layered(
@@ -37,6 +45,7 @@ def layered(
     shared: Sequence[Tensor],
     own: Sequence[Tensor] = (),
     retain_graph: bool = False,
+    here: Sequence[bool] | None = None,
     batched: bool | None = None,
 ) -> Look:
     r"""The exact Gramian, layer by layer, without the rows of dense layers.
@@ -52,9 +61,10 @@ def layered(
         shared: parameters the tasks share.
         own: parameters that are not balanced.
         retain_graph: keep the graph for another use.
+        here: for each task whether it is present; one that is not has gradient 0.
         batched: one pass through the common part for all tasks; by default where every layer is dense.
     """
-    stage = _Stage(losses, shared, own, retain_graph)
+    stage = _Stage(losses, shared, own, retain_graph, here)
     layers = dense_layers(stage.body, shared, len(losses))
     if batched is None:
         batched = all("Convolution" not in node.name() for node in stage.body.nodes)
@@ -84,7 +94,14 @@ def layered(
     return Look(None, total, direction, stage.own_gradients)
 
 
-def features(losses: Tensor, shared: Sequence[Tensor], own: Sequence[Tensor] = (), retain_graph: bool = False) -> Look:
+def features(
+    losses: Tensor,
+    shared: Sequence[Tensor],
+    own: Sequence[Tensor] = (),
+    retain_graph: bool = False,
+    here: Sequence[bool] | None = None,
+    representation: Tensor | None = None,
+) -> Look:
     r"""The Gramian of the gradients with respect to the shared representation of every sample (MGDA-UB), and one
     pass through the trunk.
 
@@ -98,9 +115,13 @@ def features(losses: Tensor, shared: Sequence[Tensor], own: Sequence[Tensor] = (
         shared: parameters the tasks share.
         own: parameters that are not balanced.
         retain_graph: keep the graph for another use.
+        here: for each task whether it is present; one that is not has gradient 0.
+        representation: where to look, instead of where the graph is seen to divide.
     """
-    stage = _Stage(losses, shared, own, True)
-    rows = torch.cat([_flat(gradients, losses) for gradients in stage.private.at_cuts], dim=-1)
+    if representation is not None:
+        return _features_at(representation, losses, shared, own, retain_graph, here)
+    stage = _Stage(losses, shared, own, True, here)
+    rows = torch.cat([_flat(gradients, losses) for gradients in stage.private.at_cuts] or [stage.rows_beside()], dim=-1)
 
     def direction(weights: Tensor) -> Tensor:
         passed = weighted(stage.body, stage.private.at_cuts, weights, stage.reached, retain_graph or bool(stage.others))
@@ -115,11 +136,42 @@ def features(losses: Tensor, shared: Sequence[Tensor], own: Sequence[Tensor] = (
     return Look(None, gramian(rows), direction, stage.own_gradients)
 
 
+def _features_at(
+    representation: Tensor,
+    losses: Tensor,
+    shared: Sequence[Tensor],
+    own: Sequence[Tensor],
+    retain_graph: bool,
+    here: Sequence[bool] | None,
+) -> Look:
+    """The same where the caller names the representation; tasks that pass it by are seen as if they did not."""
+    starts, one = roots(losses, here), torch.ones_like(losses)
+    found = [weighted_sum([start], one[:1], [representation], retain_graph=True)[0] for start in starts]
+    rows = torch.stack([torch.zeros_like(representation) if g is None else g for g in found]).flatten(1)
+
+    def direction(weights: Tensor) -> Tensor:
+        passed = weighted_sum(starts, weights.to(losses.dtype), shared, retain_graph=retain_graph or bool(own))
+        parts = [torch.zeros_like(p) if g is None else g for p, g in zip(shared, passed, strict=True)]
+        return torch.cat([part.reshape(-1) for part in parts])
+
+    def own_gradients(factors: Tensor) -> list[Tensor | None]:
+        return weighted_sum(starts, factors.to(losses.dtype), own, retain_graph=retain_graph)
+
+    return Look(None, gramian(rows), direction, own_gradients)
+
+
 class _Stage:
     """The first stage, common to these engines: the graph's anatomy and the passes through the tasks' own parts."""
 
-    def __init__(self, losses: Tensor, shared: Sequence[Tensor], own: Sequence[Tensor], retain_graph: bool) -> None:
-        self.body: Anatomy = anatomy(losses)
+    def __init__(
+        self,
+        losses: Tensor,
+        shared: Sequence[Tensor],
+        own: Sequence[Tensor],
+        retain_graph: bool,
+        here: Sequence[bool] | None,
+    ) -> None:
+        self.body: Anatomy = anatomy(losses, here)
         self.shared, self.own, self.retain_graph = shared, own, retain_graph
         ours, below = {id(parameter) for parameter in shared}, {id(leaf) for leaf in self.body.common}
         self.reached = [parameter for parameter in shared if id(parameter) in below]
@@ -136,18 +188,30 @@ class _Stage:
                 if id(parameter) in beside:
                     part[task] += beside[id(parameter)].reshape(-1)
 
-    def own_gradients(self, factors: Tensor) -> list[Tensor | None]:
+    def rows_beside(self) -> Tensor:
+        """Rows from what came beside the common part alone; all there is where tasks share no operation."""
+        rows, parts = empty_rows(self.shared, torch.Size(), len(self.body.roots), self.shared[0])
+        self.fill(parts, {})
+        return rows
+
+    def own_gradients(self, factors: Tensor, again: bool = False) -> list[Tensor | None]:
         """Parameters that are not shared: from the tasks' own passes, and from one more where they lie in the common part."""
         beside = summed(factors, [[found.get(id(p)) for p in self.own] for found in self.private.of_leaves], self.own)
         if not self.others:
             return beside
-        passed = weighted(self.body, self.private.at_cuts, factors, self.others, self.retain_graph)
+        passed = weighted(self.body, self.private.at_cuts, factors, self.others, self.retain_graph or again)
         through = {id(p): g for p, g in zip(self.others, passed, strict=True)}
         totals: list[Tensor | None] = []
         for parameter, extra in zip(self.own, beside, strict=True):
             main = through.get(id(parameter))
             totals.append(extra if main is None else main if extra is None else main + extra)
         return totals
+
+    def own_by_task(self) -> list[list[Tensor | None]]:
+        """The same, task by task."""
+        if not self.others:
+            return [[found.get(id(p)) for p in self.own] for found in self.private.of_leaves]
+        return [self.own_gradients(unit, again=True) for unit in torch.eye(len(self.body.roots), device=self.shared[0].device)]
 
 
 def _flat(gradients: list[Tensor | None], losses: Tensor) -> Tensor:

@@ -91,7 +91,8 @@ def weighted(
     here = []
     for cut, gradients in zip(body.cuts, at_cuts, strict=True):
         parts = [factors[task].to(gradient.dtype) * gradient for task, gradient in enumerate(gradients) if gradient is not None]
-        here.append((cut, torch.stack(parts).sum(dim=0)))
+        if parts:
+            here.append((cut, torch.stack(parts).sum(dim=0)))
     return _one_pass(here, wanted, retain_graph)
 
 

@@ -1,0 +1,52 @@
+"""One backward pass, whatever the graph is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from moo_mtl.engines.graph import Root, operations
+
+
+def reentrant(losses: Tensor) -> bool:
+    """Whether a re-entrant checkpoint hides parameters from the graph; its gradients then appear in ``.grad`` alone."""
+    return any(node.name() == "CheckpointFunctionBackward" for node in operations([losses]))
+
+
+def gradients(
+    roots: Sequence[Root], wanted: Sequence[Tensor], seeds: Sequence[Tensor], *, retain_graph: bool, hidden: bool
+) -> list[Tensor | None]:
+    """Gradients of ``sum(seed * root)`` with respect to ``wanted``; ``None`` where no root reaches.
+
+    Args:
+        roots: where the pass begins.
+        wanted: leaves.
+        seeds: the gradient at each root.
+        retain_graph: keep the graph for another pass.
+        hidden: whether the graph is ``reentrant``.
+    """
+    if not roots or not wanted:
+        return [None] * len(wanted)
+    if not hidden:
+        found = torch.autograd.grad(roots, wanted, seeds, retain_graph=retain_graph, allow_unused=True)  # type: ignore[arg-type]
+        return list(found)
+    before = [leaf.grad for leaf in wanted]
+    try:
+        for leaf in wanted:
+            leaf.grad = None
+        torch.autograd.backward(roots, seeds, retain_graph=retain_graph)  # type: ignore[arg-type]
+        return [leaf.grad for leaf in wanted]
+    finally:
+        for leaf, gradient in zip(wanted, before, strict=True):
+            leaf.grad = gradient
+
+
+def weighted_sum(
+    starts: Sequence[Root | None], weights: Tensor, wanted: Sequence[Tensor], *, retain_graph: bool, hidden: bool = False
+) -> list[Tensor | None]:
+    """Gradients of the sum of the tasks with ``weights`` ``[..., K]``, in one pass from where each task begins."""
+    pairs = [(start, weights[..., task]) for task, start in enumerate(starts) if start is not None]
+    roots, seeds = [start for start, _ in pairs], [weight for _, weight in pairs]
+    return gradients(roots, wanted, seeds, retain_graph=retain_graph, hidden=hidden)
