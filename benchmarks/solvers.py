@@ -41,7 +41,7 @@ class Case:
 
 
 def problems(tasks: int, count: int, seed: int = 0) -> Tensor:
-    """A quarter each: normal rows, a common direction, lengths over six decades, rank two where that is below K."""
+    """A quarter each: normal rows, a common direction, lengths over six decades, nearly rank three."""
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randn(count, tasks, tasks + 3, generator=generator, dtype=torch.float64)
     kind = torch.arange(count) % 4
