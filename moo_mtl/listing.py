@@ -10,9 +10,10 @@ Lines = Iterable[tuple[str, str]]  # name, source or title
 
 
 def rules() -> Lines:
-    from moo_mtl.rules import ZOO
+    from moo_mtl.rules import table
 
-    return ((name, recipe.cite) for name, recipe in ZOO.items())
+    for rule in table.entries():
+        yield rule.recipe.name, f"Looks at {rule.inputs}; keeps {rule.state}; costs {rule.cost}. {rule.recipe.cite}"
 
 
 def problems() -> Lines:

@@ -25,6 +25,17 @@ CONDITIONAL = [(name, property) for name in RULES for property in ZOO[name].when
 TOLERANCE = 1e-6  # of a declared property, relative; counter-examples exceed a thousand times that
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RULES)
+def test_declared_properties_hold_for_twenty_tasks_and_other_draws(name):
+    for property in ZOO[name].holds:
+        for K, seed in ((20, 1), (8, 2), (5, 3), (3, 4), (2, 5)):
+            for size_ in sizes(name, (K,)):
+                rule = built(name)
+                story = episode(rule, size_, where(property), copies=8, seed=seed)
+                assert violation(property, Case(rule, story)).max() <= TOLERANCE, f"{property.name}, K = {K}"
+
+
 def named(value: Any) -> str:
     return value if isinstance(value, str) else value.name
 

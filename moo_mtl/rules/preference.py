@@ -91,7 +91,7 @@ def augmented_chebyshev(rho: float) -> Scalarization:
     return Scalarization(
         "augmented-tchebycheff",
         lambda f, p, here: _largest(p * f, here) + rho * (p * f).sum(dim=-1),
-        lambda f, p, here: p * (_at_largest(p * f, here) + rho * here),
+        lambda f, p, here: p * (_at_largest(p * f, here) + rho * here.double()),
     )
 
 

@@ -63,24 +63,31 @@ def _solve(c: Tensor, Q: Tensor, A: Tensor, b: Tensor, here: Tensor, summed: Ten
     members, m, n = A.shape
     pairs = here[:, :, None] & here[:, None, :]
     c, Q, A = torch.where(here, c, 0.0), torch.where(pairs, Q, 0.0), torch.where(here[:, None, :], A, 0.0)
-    size = torch.maximum(c.abs().amax(dim=-1), Q.abs().amax(dim=(-2, -1)))[:, None]
+    # The objective in units of what its solution is worth; a variable whose curvature is larger is measured by it, so that
+    # curvatures over many decades keep their digits.
+    bend = Q.diagonal(dim1=-2, dim2=-1).clamp(min=0)
+    least = bend.masked_fill(~(here & summed), torch.inf).amin(dim=-1, keepdim=True).nan_to_num(posinf=0.0)
+    size = torch.maximum(c.abs().amax(dim=-1, keepdim=True), least)
+    size = torch.where(size > 0, size, bend.amax(dim=-1, keepdim=True))
     size = torch.where(size > 0, size, 1.0)
+    unit = torch.where(bend > size, (size / torch.where(bend > size, bend, 1.0)).sqrt(), 1.0)
+    c = torch.where(here, c * unit / size, 1.0)
+    Q = (Q * unit[:, :, None] / size[..., None]) * unit[:, None, :]
+    A = A * unit[:, None, :]
     void = b == -torch.inf
     row = A.abs().amax(dim=-1)
     row = torch.where((row > 0) & ~void, row, 1.0)
     A, b = torch.where(void[..., None], 0.0, A / row[..., None]), torch.where(void, -1.0, b / row)
-    c, Q = torch.where(here, c / size, 1.0), Q / size[..., None]
 
     slack = torch.eye(m, dtype=c.dtype, device=c.device).expand(members, m, m)
-    total = (here & summed).to(c)[:, None, :]
-    lhs = torch.cat(
-        [torch.cat([total, A], dim=1), torch.cat([torch.zeros_like(A[..., :1]).mT[:, :, :m], -slack], dim=1)], dim=2
-    )
+    total = torch.where(here & summed, unit, 0.0)[:, None, :]
+    beside = torch.cat([torch.zeros_like(slack[:, :1]), -slack], dim=1)
+    lhs = torch.cat([torch.cat([total, A], dim=1), beside], dim=2)
     rhs = torch.cat([torch.ones_like(c[:, :1]), b], dim=1)
     cost = torch.cat([c, torch.zeros_like(b)], dim=1)
     curve = torch.nn.functional.pad(Q, (0, m, 0, m))
     x, gap, residual = _interior_point(curve, cost, lhs, rhs)
-    w = torch.where(here, x[:, :n], 0.0).clamp(min=0)
+    w = torch.where(here, unit * x[:, :n], 0.0).clamp(min=0)
     mass = (w * summed).sum(dim=-1, keepdim=True)
     w = torch.where(summed, w / torch.where(mass > 0, mass, 1.0), w)
     return w, gap, (gap <= TOLERANCE) & (residual <= TOLERANCE)
