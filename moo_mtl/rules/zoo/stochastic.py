@@ -8,7 +8,6 @@ from moo_mtl.errors import InputError
 from moo_mtl.properties import (
     common_descent,
     deterministic,
-    homogeneous_0,
     homogeneous_1,
     nonnegative,
     permutation_equivariant,
@@ -156,7 +155,7 @@ def excess_mtl(rate: float = 1e-2, total: Literal["one", "tasks"] = "one") -> Ru
     "m-config",
     cite="Liu, Chu and Thuerey, ConFIG: Towards Conflict-Free Training of Physics Informed Neural Networks, ICLR 2025, "
     "arXiv 2408.11104, Algorithm 2",
-    holds=[shift_invariant, deterministic, homogeneous_0],
+    holds=[shift_invariant, deterministic],
     fails=[*_GUARANTEES_NOTHING, permutation_equivariant, stateless, simplex, nonnegative],
     when={permutation_equivariant: "refresh = None"},
 )
