@@ -107,16 +107,22 @@ def run(
 
     try:
         with progress.reporting(sum(len(one.singles) for one in experiments)) as reporter:
-            finished = [(one, experiment.compute(one, out, reporter)) for one in experiments]
+            outcomes = [(one, experiment.compute(one, out, reporter)) for one in experiments]
     except KeyboardInterrupt:
         print(
             f"Stopped. What is finished is kept in {out}; the same command goes on from the last checkpoint.", file=sys.stderr
         )
         raise typer.Exit(130) from None
-    for one, records in finished:
-        _print_summary(one, records)
-        for figure in experiment.draw(one, records, out):
-            print(figure)
+    for one, outcome in outcomes:
+        if outcome.records:
+            _print_summary(one, outcome.records)
+            for figure in experiment.draw(one, outcome.records, out):
+                print(figure)
+    failures = [failure for _, outcome in outcomes for failure in outcome.failures]
+    for failure in failures:
+        print(f"moo-mtl: {failure}", file=sys.stderr)
+    if failures:
+        raise typer.Exit(2)
 
 
 @app.command()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from moo_mtl import runs, single_run
 from moo_mtl.config import Experiment, TraceRun, TrainRun
-from moo_mtl.errors import InputError
+from moo_mtl.errors import InputError, MooMtlError, RunError
 from moo_mtl.progress import Reporter
 from moo_mtl.runs import Run
 
@@ -57,13 +57,21 @@ def check(experiment: Experiment, root: Path) -> None:
             raise InputError(f"figures: there is no script {script}; paths are relative to the experiment file")
 
 
-def compute(experiment: Experiment, root: Path, reporter: Reporter) -> list[Record]:
-    """Every single run's record, computed unless it is there already.
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an experiment: records of its finished runs, and a sentence for each run that failed."""
+
+    records: list[Record]
+    failures: list[str]
+
+
+def compute(experiment: Experiment, root: Path, reporter: Reporter) -> Outcome:
+    """Every single run, computed unless it is there already; one that fails does not stop the others.
 
     Raises:
-        MooMtlError: a run fails by name; the ones before it are kept.
+        RunError: a folder cannot be written or trusted, which the other runs would meet as well.
     """
-    records = []
+    records, failures = [], []
     for single in experiment.singles:
         run = _run(experiment, single, root)
         label = experiment.label(single)
@@ -72,10 +80,17 @@ def compute(experiment: Experiment, root: Path, reporter: Reporter) -> list[Reco
             reporter.done(f"{title}: found in {run.folder}")
         else:
             total, unit = single_run.kind(single).length(single)
-            single_run.perform(single, run, reporter.follow(title, total, unit))
+            try:
+                single_run.perform(single, run, reporter.follow(title, total, unit))
+            except RunError:
+                raise
+            except MooMtlError as error:
+                failures.append(f"{title}: {error}")
+                reporter.done(f"{title}: failed")
+                continue
             reporter.done(f"{title}: {run.status['seconds']:.1f} s, {run.folder}")
         records.append(Record(label, single, run))
-    return records
+    return Outcome(records, failures)
 
 
 def draw(experiment: Experiment, records: Sequence[Record], root: Path) -> list[Path]:
