@@ -90,7 +90,7 @@ class Pace(NamedTuple):
 
 
 def famo(
-    lr: Schedule = 0.025, weight_decay: float = 1e-3, optimizer: Optimizer = "adam", lower_bound: Bound = None
+    lr: float = 0.025, weight_decay: float = 1e-3, optimizer: Optimizer = "adam", lower_bound: Bound = None
 ) -> Slot[Weighing]:
     r"""Weights under which all losses fall at the same relative rate, from the losses after the step.
 
@@ -113,7 +113,7 @@ def famo(
         change = state.before - excess("famo", Observation(after, present=here), lower_bound).log()
         z = _shares(state.logits.value, here)
         gradient = z * (change - (z * change).sum(dim=-1, keepdim=True)) + weight_decay * state.logits.value
-        return state._replace(logits=state.logits.descend(gradient, at(lr, 1), here))
+        return state._replace(logits=state.logits.descend(gradient, lr, here))
 
     return Slot("famo", act, start, Needs.LOSSES | Needs.AFTER, observe=observe)
 

@@ -88,7 +88,7 @@ def imtl_l(lr: Schedule = 1e-3, optimizer: Optimizer = "adam", initial: float = 
     fails=[*_GUARANTEES_NOTHING, shift_invariant, stateless],
 )
 def famo(
-    lr: Schedule = 0.025, weight_decay: float = 1e-3, optimizer: Optimizer = "adam", lower_bound: Bound = None
+    lr: float = 0.025, weight_decay: float = 1e-3, optimizer: Optimizer = "adam", lower_bound: Bound = None
 ) -> Rule[Any]:
     r"""Weights that let all losses fall at the same relative rate, learned from the losses before and after each step.
 
