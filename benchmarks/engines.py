@@ -23,11 +23,12 @@ import torch
 from side_by_side import machine, ratio
 from torch import Tensor, nn
 
-from moo_mtl import Balancer, rules
+from moo_mtl import Balancer, rules, solvers
 
 MODELS = ("lenet", "mlp-256", "mlp-32", "resnet")
 TASKS = (2, 5, 10, 40)
-ENGINES = ("looped", "vmapped", "gramian", "features", "auto")
+ENGINES = ("looped", "vmapped", "gramian", "features", "products", "auto")
+BY_HAND = "LibMTL's loop"
 PEERS = ("torchjd", "torchjd chunk=1", "torchjd autogram")
 
 
@@ -89,7 +90,24 @@ def contender(name: str, case: Case) -> Callable[[Tensor, list[Tensor]], None]:
     if name in ENGINES:
         balancer = Balancer(rules.mgda(), case.trunk, engine=name, heads="raw")
         return lambda z, losses: balancer.backward(torch.stack(losses)) and None
+    if name == BY_HAND:
+        return lambda z, losses: _by_hand(case, losses)
     return _torchjd(name, case)
+
+
+def _by_hand(case: Case, losses: list[Tensor]) -> None:
+    """What LibMTL 1.1 does (`_compute_grad` in backward mode, MGDA on the Gramian, `_reset_grad`), with this project's solver."""
+    shared = list(case.trunk.parameters())
+    rows = torch.zeros(len(losses), sum(p.numel() for p in shared))
+    for task, loss in enumerate(losses):
+        loss.backward(retain_graph=True)
+        rows[task] = torch.cat([p.grad.reshape(-1) for p in shared])
+        for p in shared:
+            p.grad.zero_()
+    weights = solvers.min_norm((rows @ rows.T).double()).weights.float()
+    direction = weights @ rows
+    for p, part in zip(shared, direction.split([p.numel() for p in shared]), strict=True):
+        p.grad = part.view_as(p).clone()
 
 
 def _torchjd(name: str, case: Case) -> Callable[[Tensor, list[Tensor]], None]:
@@ -118,11 +136,12 @@ def _torchjd(name: str, case: Case) -> Callable[[Tensor, list[Tensor]], None]:
 
 def times(model: str, n_tasks: int, names: list[str], rounds: int) -> dict[str, np.ndarray | str]:
     """Seconds of one call, ``[rounds]`` each, interleaved; a contender that raises is recorded with its error."""
-    case = Case(model, n_tasks)
+    cases: dict[str, Case] = {}  # one each: hooks that a contender leaves on its model must slow down nobody else
     steps: dict[str, Callable[[Tensor, list[Tensor]], None]] = {}
     found: dict[str, list[float]] = {}
     failed: dict[str, np.ndarray | str] = {}
     for name in names:
+        case = cases[name] = Case(model, n_tasks)
         try:
             step = contender(name, case)
             for _ in range(2):
@@ -134,7 +153,7 @@ def times(model: str, n_tasks: int, names: list[str], rounds: int) -> dict[str, 
             steps[name], found[name] = step, []
     for _ in range(rounds):
         for name, step in steps.items():
-            total, calls = 0.0, 0
+            case, total, calls = cases[name], 0.0, 0
             while total < 0.02 or calls < 1:
                 case.clear()
                 z, losses = case.forward()
@@ -166,7 +185,7 @@ def _measure_memory(model: str, n_tasks: int, name: str) -> float:
 def page(rounds: int, memory: bool, models: tuple[str, ...], tasks: tuple[int, ...]) -> str:
     """The tables as Markdown."""
     peers = list(PEERS) if importlib.util.find_spec("torchjd") else []
-    names = ["floor", *ENGINES, *peers]
+    names = ["floor", *ENGINES, BY_HAND, *peers]
     lines = [f"Measured on {machine()}.", "" if peers else "torchjd is not installed here, so its rows are missing.", ""]
     for model in models:
         lines += [

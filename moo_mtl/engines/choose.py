@@ -26,6 +26,7 @@ class Engine(Protocol):
         own: Sequence[Tensor] = (),
         retain_graph: bool = False,
         here: Sequence[bool] | None = None,
+        seed: Tensor | None = None,
     ) -> Look: ...
 
 
@@ -39,7 +40,7 @@ ENGINES: dict[str, Engine] = {
 _WITH_ROWS = ("looped", "vmapped")
 
 
-def choose(name: str, losses: Tensor, rule: str, needs: Needs, by_column: bool) -> tuple[str, str]:
+def choose(name: str, losses: Tensor, rule: str, needs: Needs, rows_for: str | None) -> tuple[str, str]:
     """The engine's name and the reason, in words.
 
     Args:
@@ -47,12 +48,12 @@ def choose(name: str, losses: Tensor, rule: str, needs: Needs, by_column: bool) 
         losses: of this step, ``[..., K]``.
         rule: its name, for messages.
         needs: of the rule.
-        by_column: whether parameters are told apart (groups, a part of the trunk for the Gramian), which only rows allow.
+        rows_for: options for which only rows will do, with their verb; ``None`` where there are none.
 
     Raises:
         InputError: the engine asked for cannot serve this rule, these options or these losses.
     """
-    rows = by_column or bool(needs & (Needs.ROWS | Needs.CROSS))
+    what = rows_for or (f"rule {rule} needs" if needs & (Needs.ROWS | Needs.CROSS) else None)
     stacked = losses.dim() > 1
     if name != "auto":
         if stacked and name != "looped":
@@ -60,8 +61,7 @@ def choose(name: str, losses: Tensor, rule: str, needs: Needs, by_column: bool) 
                 f"engine {name!r} takes one network, and these losses are of {losses.shape[:-1].numel()} "
                 f"stacked ones; use 'looped'"
             )
-        if rows and name not in _WITH_ROWS:
-            what = "groups= and gramian_of= need" if by_column else f"rule {rule} needs"
+        if what is not None and name not in _WITH_ROWS:
             raise InputError(f"engine {name!r} never holds the rows that {what}; use 'looped', 'vmapped' or 'auto'")
         if name == "products" and needs & (Needs.GRAMIAN | Needs.ROWS | Needs.CROSS):
             raise InputError(
@@ -75,6 +75,6 @@ def choose(name: str, losses: Tensor, rule: str, needs: Needs, by_column: bool) 
         return "looped", "the trunk convolves, and a convolution's weight gradients cost the same in every engine"
     if any("Checkpoint" in operation or "Compiled" in operation for operation in operations):
         return "looped", "the trunk holds operations that cannot be taken apart"
-    if rows:
-        return "vmapped", "the rule needs rows, and the trunk is dense"
+    if what is not None:
+        return "vmapped", f"{what} rows, and the trunk is dense"
     return "gramian", "the trunk is dense, and the rule looks at the Gramian alone"

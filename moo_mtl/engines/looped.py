@@ -9,7 +9,7 @@ from torch import Tensor
 
 from moo_mtl.engines.graph import roots
 from moo_mtl.engines.look import Look
-from moo_mtl.engines.passes import gradients, reentrant
+from moo_mtl.engines.passes import gradients, ones, reentrant
 
 
 def looped(
@@ -18,6 +18,7 @@ def looped(
     own: Sequence[Tensor] = (),
     retain_graph: bool = False,
     here: Sequence[bool] | None = None,
+    seed: Tensor | None = None,
 ) -> Look:
     """One backward pass per task, through trunk and heads together.
 
@@ -27,11 +28,12 @@ def looped(
         own: parameters that are not balanced.
         retain_graph: keep the graph for another use.
         here: for each task whether it is present; one that is not has gradient 0.
+        seed: the gradient that a loss has of itself: 1, or the factor of a gradient scaler, which the look then carries.
     """
     batch, n_tasks = losses.shape[:-1], losses.shape[-1]
     rows, parts = empty_rows(shared, batch, n_tasks, losses)
     heads: list[Sequence[Tensor | None]] = []
-    starts, one, hidden = roots(losses, here), torch.ones_like(losses[..., 0]), reentrant(losses)
+    starts, one, hidden = roots(losses, here), ones(losses, seed)[..., 0], reentrant(losses)
     for task, start in enumerate(starts):
         if start is None:
             heads.append((None,) * len(own))

@@ -43,6 +43,11 @@ def gradients(
             leaf.grad = gradient
 
 
+def ones(losses: Tensor, seed: Tensor | None) -> Tensor:
+    """The gradient that each loss has of itself, ``[..., K]``: 1, or ``seed``."""
+    return torch.ones_like(losses) if seed is None else seed.to(losses.dtype).expand(losses.shape)
+
+
 def weighted_sum(
     starts: Sequence[Root | None], weights: Tensor, wanted: Sequence[Tensor], *, retain_graph: bool, hidden: bool = False
 ) -> list[Tensor | None]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from moo_mtl.engines.graph import Root, roots
 from moo_mtl.engines.look import Look
-from moo_mtl.engines.passes import weighted_sum
+from moo_mtl.engines.passes import ones, weighted_sum
 from moo_mtl.errors import InputError
 
 
@@ -19,6 +19,7 @@ def products(
     own: Sequence[Tensor] = (),
     retain_graph: bool = False,
     here: Sequence[bool] | None = None,
+    seed: Tensor | None = None,
 ) -> Look:
     r"""The Gramian through :math:`G w = J (J^\top w)`, in the graph of the one forward pass: same dropout masks,
     same batch statistics.
@@ -32,14 +33,15 @@ def products(
         own: parameters that are not balanced.
         retain_graph: keep the graph for another use.
         here: for each task whether it is present; one that is not has gradient 0.
+        seed: the gradient that a loss has of itself: 1, or the factor of a gradient scaler, which the look then carries.
 
     Raises:
         InputError: an operation of the model cannot be differentiated twice.
     """
-    starts = roots(losses, here)
+    starts, one = roots(losses, here), ones(losses, seed)
     u = torch.ones_like(losses, requires_grad=True)
     try:
-        base = _with_graph(starts, u, shared)
+        base = _with_graph(starts, u * one, shared)
     except RuntimeError as error:
         raise _refusal(error) from error
     reached = [(parameter, gradient) for parameter, gradient in zip(shared, base, strict=True) if gradient is not None]
@@ -47,7 +49,7 @@ def products(
 
     def pulled(weights: Tensor) -> list[Tensor | None]:
         if not last or not torch.equal(last[0][0], weights):
-            found = weighted_sum(starts, weights.to(losses.dtype), [p for p, _ in reached], retain_graph=True)
+            found = weighted_sum(starts, weights.to(losses.dtype) * one, [p for p, _ in reached], retain_graph=True)
             last[:] = [(weights.clone(), found)]
         return last[0][1]
 
@@ -65,13 +67,13 @@ def products(
         return torch.cat([(torch.zeros_like(p) if g is None else g).reshape(-1) for p, g in zip(shared, parts, strict=True)])
 
     def own_gradients(factors: Tensor) -> list[Tensor | None]:
-        return weighted_sum(starts, factors.to(losses.dtype), own, retain_graph=retain_graph)
+        return weighted_sum(starts, factors.to(losses.dtype) * one, own, retain_graph=retain_graph)
 
     return Look(None, None, direction, own_gradients, product)
 
 
-def _with_graph(starts: Sequence[Root | None], u: Tensor, shared: Sequence[Tensor]) -> Sequence[Tensor | None]:
-    pairs = [(start, weight) for start, weight in zip(starts, u.unbind(), strict=True) if start is not None]
+def _with_graph(starts: Sequence[Root | None], seeds: Tensor, shared: Sequence[Tensor]) -> Sequence[Tensor | None]:
+    pairs = [(start, weight) for start, weight in zip(starts, seeds.unbind(), strict=True) if start is not None]
     return torch.autograd.grad(
         [start for start, _ in pairs],  # type: ignore[arg-type]
         list(shared),

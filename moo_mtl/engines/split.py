@@ -12,7 +12,7 @@ from moo_mtl.engines.dense import dense_layers
 from moo_mtl.engines.graph import Anatomy, Root, anatomy, roots
 from moo_mtl.engines.look import Look
 from moo_mtl.engines.looped import combined, empty_rows, summed
-from moo_mtl.engines.passes import weighted_sum
+from moo_mtl.engines.passes import ones, weighted_sum
 from moo_mtl.engines.sweep import Private, common, private, weighted
 from moo_mtl.gramian import gramian
 
@@ -23,6 +23,7 @@ def vmapped(
     own: Sequence[Tensor] = (),
     retain_graph: bool = False,
     here: Sequence[bool] | None = None,
+    seed: Tensor | None = None,
 ) -> Look:
     """Rows by one batched pass through the common part, for models of small layers that a single task leaves idle.
 
@@ -32,8 +33,9 @@ def vmapped(
         own: parameters that are not balanced.
         retain_graph: keep the graph for another use.
         here: for each task whether it is present; one that is not has gradient 0.
+        seed: the gradient that a loss has of itself: 1, or the factor of a gradient scaler, which the look then carries.
     """
-    stage = _Stage(losses, shared, own, retain_graph, here)
+    stage = _Stage(losses, shared, own, retain_graph, here, seed)
     found = common(stage.body, stage.private.at_cuts, stage.reached, batched=True, retain_graph=stage.keep)
     rows, parts = empty_rows(shared, losses.shape[:-1], len(losses), losses)
     stage.fill(parts, dict(zip(map(id, stage.reached), found, strict=True)))
@@ -46,6 +48,7 @@ def layered(
     own: Sequence[Tensor] = (),
     retain_graph: bool = False,
     here: Sequence[bool] | None = None,
+    seed: Tensor | None = None,
     batched: bool | None = None,
 ) -> Look:
     r"""The exact Gramian, layer by layer, without the rows of dense layers.
@@ -62,9 +65,10 @@ def layered(
         own: parameters that are not balanced.
         retain_graph: keep the graph for another use.
         here: for each task whether it is present; one that is not has gradient 0.
+        seed: the gradient that a loss has of itself: 1, or the factor of a gradient scaler, which the look then carries.
         batched: one pass through the common part for all tasks; by default where every layer is dense.
     """
-    stage = _Stage(losses, shared, own, retain_graph, here)
+    stage = _Stage(losses, shared, own, retain_graph, here, seed)
     layers = dense_layers(stage.body, shared, len(losses))
     if batched is None:
         batched = all("Convolution" not in node.name() for node in stage.body.nodes)
@@ -100,6 +104,7 @@ def features(
     own: Sequence[Tensor] = (),
     retain_graph: bool = False,
     here: Sequence[bool] | None = None,
+    seed: Tensor | None = None,
     representation: Tensor | None = None,
 ) -> Look:
     r"""The Gramian of the gradients with respect to the shared representation of every sample (MGDA-UB), and one
@@ -116,11 +121,12 @@ def features(
         own: parameters that are not balanced.
         retain_graph: keep the graph for another use.
         here: for each task whether it is present; one that is not has gradient 0.
+        seed: the gradient that a loss has of itself: 1, or the factor of a gradient scaler, which the look then carries.
         representation: where to look, instead of where the graph is seen to divide.
     """
     if representation is not None:
-        return _features_at(representation, losses, shared, own, retain_graph, here)
-    stage = _Stage(losses, shared, own, True, here)
+        return _features_at(representation, losses, shared, own, retain_graph, here, ones(losses, seed))
+    stage = _Stage(losses, shared, own, True, here, seed)
     rows = torch.cat([_flat(gradients, losses) for gradients in stage.private.at_cuts] or [stage.rows_beside()], dim=-1)
 
     def direction(weights: Tensor) -> Tensor:
@@ -143,19 +149,20 @@ def _features_at(
     own: Sequence[Tensor],
     retain_graph: bool,
     here: Sequence[bool] | None,
+    one: Tensor,
 ) -> Look:
     """The same where the caller names the representation; tasks that pass it by are seen as if they did not."""
-    starts, one = roots(losses, here), torch.ones_like(losses)
+    starts = roots(losses, here)
     found = [weighted_sum([start], one[:1], [representation], retain_graph=True)[0] for start in starts]
     rows = torch.stack([torch.zeros_like(representation) if g is None else g for g in found]).flatten(1)
 
     def direction(weights: Tensor) -> Tensor:
-        passed = weighted_sum(starts, weights.to(losses.dtype), shared, retain_graph=retain_graph or bool(own))
+        passed = weighted_sum(starts, weights.to(losses.dtype) * one, shared, retain_graph=retain_graph or bool(own))
         parts = [torch.zeros_like(p) if g is None else g for p, g in zip(shared, passed, strict=True)]
         return torch.cat([part.reshape(-1) for part in parts])
 
     def own_gradients(factors: Tensor) -> list[Tensor | None]:
-        return weighted_sum(starts, factors.to(losses.dtype), own, retain_graph=retain_graph)
+        return weighted_sum(starts, factors.to(losses.dtype) * one, own, retain_graph=retain_graph)
 
     return Look(None, gramian(rows), direction, own_gradients)
 
@@ -170,6 +177,7 @@ class _Stage:
         own: Sequence[Tensor],
         retain_graph: bool,
         here: Sequence[bool] | None,
+        seed: Tensor | None,
     ) -> None:
         self.body: Anatomy = anatomy(losses, here)
         self.shared, self.own, self.retain_graph = shared, own, retain_graph
@@ -177,7 +185,7 @@ class _Stage:
         self.reached = [parameter for parameter in shared if id(parameter) in below]
         self.others = [leaf for leaf in own if id(leaf) in below and id(leaf) not in ours]
         self.keep = retain_graph or bool(self.others)
-        self.private: Private = private(self.body, torch.ones_like(losses[..., 0]), retain_graph)
+        self.private: Private = private(self.body, ones(losses, seed)[..., 0], retain_graph)
 
     def fill(self, parts: Sequence[Tensor], through: dict[int, Tensor], parameters: Sequence[Tensor] | None = None) -> None:
         """Write into the rows what came through the common part, and what came beside it."""

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from moo_mtl.certificate import certify
-from moo_mtl.engines import ENGINES, Look, choose, leaves, looped
+from moo_mtl.engines import leaves
 from moo_mtl.errors import InputError, NonFiniteError
-from moo_mtl.gramian import cross_gramian, gramian
 from moo_mtl.observation import Needs, Observation, require_finite
-from moo_mtl.randomness import uniforms
 from moo_mtl.rules.rule import Rule, Weighing
-from moo_mtl.state import flatten, keep_where, unflatten
-from moo_mtl.training.directions import combined, one_pass
+from moo_mtl.state import flatten, unflatten
+from moo_mtl.training.accumulation import Accumulation, Batch
+from moo_mtl.training.directions import Heads, combined, on_heads, one_pass
+from moo_mtl.training.looking import Looking
+from moo_mtl.training.observing import drawn, observed, seen
+from moo_mtl.training.options import require_options
 from moo_mtl.training.parameters import Columns, Parameters, listed, part_of, partition
-from moo_mtl.training.report import StepReport, reported
-from moo_mtl.training.task_order import Losses, TaskOrder
+from moo_mtl.training.report import StepReport, reported, untaken
+from moo_mtl.training.task_order import Counts, Losses, TaskOrder
+from moo_mtl.training.verdict import Unread, all_finite, kept, losses_finite, masked
 
 _GRADIENTS = Needs.GRAMIAN | Needs.PRODUCTS | Needs.CROSS | Needs.ROWS
 
@@ -42,7 +46,7 @@ class Balancer:
         rule: Rule[Any],
         shared: Parameters,
         *,
-        heads: Literal["paper", "raw", "loss", "weighted"] = "paper",
+        heads: Heads = "paper",
         engine: Literal["auto", "looped", "vmapped", "gramian", "features", "products"] = "auto",
         gramian_of: Parameters | None = None,
         groups: Sequence[Parameters] | None = None,
@@ -71,47 +75,46 @@ class Balancer:
         Raises:
             InputError: an option is unknown, parameters are missing, or the options exclude each other.
         """
-        for name, value, known in (
-            ("heads", heads, ("paper", "raw", "loss", "weighted")),
-            ("engine", engine, ("auto", *ENGINES)),
-            ("nonfinite", nonfinite, ("raise", "skip")),
-        ):
-            if value not in known:
-                raise InputError(f"Balancer: {name} {value!r} is unknown; expected one of {', '.join(known)}")
-        if every < 1 or certify_every < 0:
-            raise InputError(
-                f"Balancer: every must be at least 1 and certify_every at least 0, found {every} and {certify_every}"
-            )
+        require_options(
+            rule,
+            heads=heads,
+            engine=engine,
+            nonfinite=nonfinite,
+            every=every,
+            certify_every=certify_every,
+            in_part=gramian_of is not None,
+            in_groups=groups is not None,
+        )
         self.rule, self.heads, self.engine = rule, heads, engine
         self.every, self.certify_every, self.nonfinite, self.seed = every, certify_every, nonfinite, seed
         self.shared = listed(shared, "shared")
         self.gramian_of = None if gramian_of is None else part_of(listed(gramian_of, "gramian_of"), self.shared, "gramian_of")
         self.groups = None if groups is None else partition([listed(group, "a group") for group in groups], self.shared)
-        if self.gramian_of is not None and (self.groups is not None or Needs.ROWS in rule.needs):
-            raise InputError("Balancer: gramian_of does not go with groups=, nor with a rule that looks at rows; leave it out")
-        if engine == "features" and certify_every:
-            raise InputError(
-                "Balancer: the Gramian of features certifies nothing about the shared parameters; use another engine"
-            )
-        if every > 1 and Needs.ROWS in rule.needs:
-            raise InputError(
-                f"Balancer: {rule.name} gives a direction, not weights that could be kept for {every} steps; use every=1"
-            )
         self.step, self.epoch, self.skipped = 0, 1, 0
-        self.chosen: tuple[str, str] | None = None
         self._tasks = TaskOrder()
+        self._looking = Looking(engine, rule, self.shared, gramian_of is not None or groups is not None)
         self._state: Any = None
         self._saved: Mapping[str, Tensor] | None = None
         self._kept: Weighing | None = None
         self._columns: Columns | None = None
-        self._unread: tuple[int, Tensor] | None = None
+        self._sums = Accumulation()
+        self._unread = Unread()
+
+    @property
+    def chosen(self) -> tuple[str, str] | None:
+        """The engine last taken, and why; ``None`` before the first look."""
+        return self._looking.chosen
 
     def backward(
         self,
         losses: Losses,
         *,
+        features: Tensor | None = None,
         independent: Sequence[Losses] = (),
         present: Tensor | None = None,
+        counts: Counts | None = None,
+        accumulate: bool = False,
+        scaler: torch.amp.GradScaler | None = None,
         preference: Tensor | None = None,
         retain_graph: bool = False,
     ) -> StepReport:
@@ -121,77 +124,79 @@ class Balancer:
         Args:
             losses: one per task, as a mapping or ``[K]``. ``[..., K]`` trains stacked networks at once: every
                 parameter then carries the same leading dimensions. A task that a mapping leaves out is absent in this step.
+            features: the shared representation, for ``engine="features"``. Without it that engine looks where the graph is
+                seen to divide; exact engines look at the parameters themselves and need no hint.
             independent: the losses of one or two further batches, for rules that multiply gradients of independent
                 batches. With one, its gradients meet those of ``losses``; with two, theirs meet each other and
                 ``losses`` gives the step.
-            present: ``[..., K]`` bool; an absent task has weight 0 and leaves its state as it was.
+            present: ``[..., K]`` bool; an absent task has weight 0 and leaves its state as it was. Kept on the CPU it spares
+                absent tasks their backward pass, and their losses may be anything.
+            counts: examples behind each loss, one number, ``[..., K]`` or a mapping: weights of micro-batches, whose
+                losses are means. A task with none is absent.
+            accumulate: this is a micro-batch and more follow; ``.grad`` is written by the first call without it. Until
+                then K rows are kept. The step is that of one large batch, unless layers mix the examples of a batch.
+            scaler: losses go through backward scaled, the rule sees them as they are, and ``.grad`` is left scaled, ready for
+                ``scaler.step(optimizer)``. Where scaled gradients overflow, ``.grad`` is infinite, so that the scaler passes
+                over the step and lowers its scale, and the rule's state stays as it was.
             preference: ``[..., K]``, for rules that follow one.
             retain_graph: keep the graph for another backward pass.
 
         Raises:
-            InputError: losses do not fit the tasks seen before, have no graph, or lie outside the rule's domain.
+            InputError: losses do not fit the tasks seen before, have no graph, or lie outside the rule's domain; arguments
+                exclude each other, or the engine.
             NonFiniteError: a loss or gradient is not finite, unless ``nonfinite="skip"``; ``.grad`` and state are as
                 they were. On an accelerator the step writes zeros instead, and the next call raises, so that the
                 device is never waited for.
         """
         self._raise_unread()
-        values, mask = self._tasks.aligned(losses, present)
-        step, due = self.step + 1, self.step % self.every == 0 or self._kept is None
-        columns = self._laid_out(values)
-        own = [leaf for leaf in leaves([values]) if not any(leaf is parameter for parameter in self.shared)]
+        values, present = self._tasks.aligned(losses, present)
+        columns, gathering = self._laid_out(values), accumulate or not self._sums.empty
+        if gathering and independent:
+            raise InputError("Balancer: accumulate= does not go with independent=; pass each batch whole")
+        count = None if counts is None and not gathering else self._tasks.counted(counts, present, values)
+        present = count > 0 if counts is not None and count is not None else present
+        scale = None if scaler is None else scaler.scale(torch.ones((), device=values.device))
 
-        certifying = self.certify_every > 0 and step % self.certify_every == 0
-        looking = (due and bool(self.rule.needs & _GRADIENTS)) or certifying
-        found = self._look(values, own, retain_graph) if looking else None
-        obs, raw = self._observation(values, found, columns, independent, mask, preference, step)
+        own = [leaf for leaf in leaves([values]) if id(leaf) not in columns.places]
+        batch = Batch(values, present, own)
+        step = self.step + 1
+        due, certifying = self._due(step)
+        if gathering or certifying or (due and self.rule.needs & _GRADIENTS):
+            look = self._looking.look(batch, gathering=gathering, features=features, scale=scale, retain_graph=retain_graph)
+            batch = replace(batch, look=look)
+        others = []
+        if Needs.CROSS in self.rule.needs and due:
+            others = [self._looking.rows(Batch(*self._tasks.aligned(other))) for other in independent]
+        if gathering:
+            assert count is not None
+            self._sums.add(batch, count)
+            if accumulate:
+                return untaken(self._tasks.names, values, columns.per_group(values.detach()), finite=True)
+            batch, self._sums = self._sums.mean(), Accumulation()
         try:
-            if self.nonfinite == "skip" or values.device.type == "cpu":
-                require_finite(obs, self.rule.name)
-            state = self._started(obs)
-            weighing, after = self.rule.weigh(obs, state) if due else (self._kept, state)
+            return self._take(batch, columns, others, scale, preference, retain_graph)
         except NonFiniteError:
-            if self.nonfinite == "raise":
+            overflow = scale is not None and bool(losses_finite(batch.losses, batch.present))
+            if self.nonfinite == "raise" and not overflow:
                 raise
-            return self._skip(values, own)
-        assert weighing is not None
-
-        on_heads = self._heads(weighing, values)
-        if found is not None:
-            direction, on_own = combined(found, weighing, columns, on_heads, own)
-        else:
-            direction, on_own = one_pass(values, weighing, columns, on_heads, own, retain_graph)
-        finite = _all_finite(direction)
-        if mask is None:
-            finite = finite & values.detach().isfinite().all()
-        if values.device.type == "cpu" and not bool(finite):
-            if self.nonfinite == "skip":
-                return self._skip(values, own)
-            raise NonFiniteError(
-                f"{self.rule.name}: the step is not finite at step {step}; lower the learning rate or look at the losses"
-            )
-        if values.device.type != "cpu":
-            self._unread = (step, finite)
-            after = keep_where(finite, after, state) if not values.shape[:-1] else after
-            direction = torch.where(finite, direction, 0.0)
-            on_own = [None if gradient is None else torch.where(finite, gradient, 0.0) for gradient in on_own]
-
-        for parameter, gradient in zip(self.shared, columns.split(direction), strict=True):
-            parameter.grad = gradient
-        for parameter, on_parameter in zip(own, on_own, strict=True):
-            parameter.grad = on_parameter
-        self.step, self._state, self._kept = step, after, weighing
-        certificate = certify(raw) if certifying and raw is not None else None
-        return reported(self._tasks.names, values, weighing, on_heads, obs, raw, mask, certificate, finite)
+            return self._skip(batch, columns, None if scale is None else torch.inf)
 
     def observe(self, losses: Losses) -> None:
         """Show the rule the losses after the step; only rules that declare ``Needs.AFTER`` look at them."""
-        if Needs.AFTER in self.rule.needs and self._state is not None:
+        if Needs.AFTER in self.rule.needs and self._state is not None and self._columns is not None:
             values, _ = self._tasks.aligned(losses)
-            self._state = self.rule.observe(self._per_group(values.detach()), self._state)
+            self._state = self.rule.observe(self._columns.per_group(values.detach()), self._state)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything the next step depends on: tensors by path under ``"rule"``, counters and task names."""
+        """Everything the next step depends on: tensors by path under ``"rule"``, counters and task names.
+
+        Raises:
+            InputError: micro-batches wait for their step.
+            NonFiniteError: the last step was not finite, and nobody has asked since.
+        """
         self._raise_unread()
+        if not self._sums.empty:
+            raise InputError("Balancer: micro-batches are accumulated and no step was taken with them; save after the step")
         kept = self._kept
         parts = {} if kept is None else {"weights": kept.weights, "slope": kept.slope, "heads": kept.heads}
         return {
@@ -202,10 +207,6 @@ class Balancer:
             "skipped": self.skipped,
             "tasks": list(self._tasks.names),
         }
-
-    def _flat_state(self) -> Mapping[str, Tensor]:
-        """The rule's state by path; what was loaded, where no step has been taken since."""
-        return (self._saved or {}) if self._state is None else flatten(self._state)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where ``state_dict`` was taken; the rule's state is checked against the rule at the next step.
@@ -223,86 +224,78 @@ class Balancer:
         self._state, self._saved = None, (state["rule"] if self.step else None)
         kept = state["kept"]
         self._kept = Weighing(kept["weights"], heads=kept.get("heads"), slope=kept.get("slope")) if kept else None
-        self._unread = None
+        self._sums, self._unread = Accumulation(), Unread()
+
+    def _due(self, step: int) -> tuple[bool, bool]:
+        """Whether the rule is asked at this step, and whether a certificate is."""
+        certifying = self.certify_every > 0 and step % self.certify_every == 0
+        return (step - 1) % self.every == 0 or self._kept is None, certifying
 
     def _laid_out(self, values: Tensor) -> Columns:
-        batch = values.shape[:-1]
+        if self._columns is None or self._columns.batch != values.shape[:-1]:
+            self._columns = Columns(self.shared, values.shape[:-1], self.groups, self.gramian_of)
         if not values.requires_grad:
             raise InputError(
                 "Balancer: the losses do not depend on any parameter; compute them without torch.no_grad() "
                 "and do not detach them"
             )
-        if self._columns is None or self._columns.batch != batch:
-            for parameter in self.shared:
-                if parameter.shape[: len(batch)] != batch:
-                    raise InputError(
-                        f"Balancer: losses of shape {tuple(values.shape)} train {tuple(batch)} stacked networks, but a "
-                        f"shared parameter has "
-                        f"shape {tuple(parameter.shape)}; reduce the losses to one per task, or stack the parameters alike"
-                    )
-            self._columns = Columns(self.shared, batch, self.groups, self.gramian_of)
         return self._columns
 
-    def _look(self, values: Tensor, own: Sequence[Tensor], retain_graph: bool) -> Look:
-        if self.chosen is None:
-            by_column = self.groups is not None or self.gramian_of is not None
-            self.chosen = choose(self.engine, values, self.rule.name, self.rule.needs, by_column)
-        return ENGINES[self.chosen[0]](values, self.shared, own, retain_graph)
-
-    def _observation(
+    def _take(
         self,
-        values: Tensor,
-        found: Look | None,
+        batch: Batch,
         columns: Columns,
-        independent: Sequence[Losses],
-        present: Tensor | None,
+        others: Sequence[Tensor],
+        scale: Tensor | None,
         preference: Tensor | None,
-        step: int,
-    ) -> tuple[Observation, Tensor | None]:
-        """What the rule sees, and the raw Gramian where gradients were found."""
-        needs, losses = self.rule.needs, self._per_group(values.detach())
-        seen = None if found is None or found.rows is None else columns.view(found.rows)
-        raw = gramian(seen) if seen is not None else found.gramian if found is not None else None
-        noise = None
-        if Needs.NOISE in needs:
-            count = self.rule.draws(losses.shape[-1], sum(columns.widths))
-            members = torch.arange(losses.shape[:-1].numel(), device=losses.device).reshape(losses.shape[:-1])
-            noise = uniforms(2 * self.seed, members, step, count)
-        if Needs.PREFERENCE in needs and preference is None:
-            raise InputError(
-                f"Balancer: rule {self.rule.name} follows a preference and none is given; pass preference=, one number per task"
-            )
-        obs = Observation(
-            losses,
-            gramian=raw if needs & (Needs.GRAMIAN | Needs.PRODUCTS) else None,
-            product=_product(raw, found) if Needs.PRODUCTS in needs else None,
-            cross=self._cross(seen, columns, independent) if Needs.CROSS in needs and seen is not None else None,
-            rows=seen if Needs.ROWS in needs else None,
-            noise=noise,
+        retain_graph: bool,
+    ) -> StepReport:
+        """Ask the rule, write the gradients, and only then remember the step."""
+        step, on_host = self.step + 1, batch.losses.device.type == "cpu"
+        due, certifying = self._due(step)
+        gradients = seen(batch.look, columns, scale)
+        obs = observed(
+            self.rule,
+            batch.losses,
+            gradients,
+            columns,
+            others=others,
+            noise=drawn(self.rule, batch.losses, columns, self.seed, step),
             guess=None if self._kept is None else self._kept.weights,
-            preference=None if preference is None else self._per_group(preference.to(losses)).expand(losses.shape),
-            present=None if present is None else self._per_group(present).expand(losses.shape),
+            preference=preference,
+            present=batch.present,
             step=step,
             epoch=self.epoch,
         )
-        return obs, raw
+        require_finite(obs, self.rule.name)
+        state = self._started(obs)
+        weighing, after = self.rule.weigh(obs, state) if due or self._kept is None else (self._kept, state)
+        heads = on_heads(weighing, self.heads, columns, batch.losses.dtype)
+        if batch.look is not None:
+            direction, on_own = combined(batch.look, weighing, columns, heads, scale)
+        else:
+            direction, on_own = one_pass(batch, weighing, columns, heads, scale, retain_graph)
 
-    def _cross(self, seen: Tensor, columns: Columns, independent: Sequence[Losses]) -> Tensor:
-        if len(independent) not in (1, 2):
-            raise InputError(
-                f"Balancer: rule {self.rule.name} multiplies gradients of independent batches; pass the losses of one or "
-                f"two further "
-                f"batches as independent=, found {len(independent)}"
+        finite = losses_finite(batch.losses, batch.present) & all_finite([direction, *on_own])
+        written: list[Tensor | None] = [*columns.split(direction), *on_own]
+        if on_host and not bool(finite):
+            raise NonFiniteError(
+                f"{self.rule.name}: the step is not finite at step {step}; lower the learning rate or look at the losses"
             )
-        others = [columns.view(_rows(self._tasks.aligned(batch)[0], self.shared)) for batch in independent]
-        left, right = (seen, others[0]) if len(others) == 1 else others
-        return cross_gramian(left, right)
-
-    def _per_group(self, tensor: Tensor) -> Tensor:
-        """``[..., K]``, repeated for each group, ``[..., P, K]``, where there are groups."""
-        if self.groups is None:
-            return tensor
-        return tensor.unsqueeze(-2).expand(*tensor.shape[:-1], len(self.groups), tensor.shape[-1])
+        if not on_host:
+            overflow = losses_finite(batch.losses, batch.present) if scale is not None else finite
+            self._unread.write(step, finite | overflow)
+            written = masked(finite, written, 0.0 if scale is None else torch.inf)
+            after, weighing_kept = kept(finite, after, state, weighing, self._kept)
+        else:
+            weighing_kept = weighing
+        for parameter, gradient in zip([*self.shared, *batch.own], written, strict=True):
+            parameter.grad = gradient
+        self.step, self._state, self._kept = step, after, weighing_kept
+        certificate = certify(gradients.gramian) if certifying and gradients.gramian is not None else None
+        return reported(
+            self._tasks.names, batch.losses, weighing, heads, obs, gradients.gramian, batch.present, certificate, finite
+        )
 
     def _started(self, obs: Observation) -> Any:
         if self._state is not None:
@@ -310,54 +303,23 @@ class Balancer:
         fresh = self.rule.init(obs)
         return fresh if self._saved is None else unflatten(fresh, self._saved)
 
-    def _heads(self, weighing: Weighing, values: Tensor) -> Tensor:
-        """Factors on the tasks' own parameters, ``[..., K]``; a task's groups count alike."""
-        ones = torch.ones_like(weighing.weights)
-        slope = ones if weighing.slope is None else weighing.slope
-        paper = weighing.weights if weighing.heads is None else weighing.heads
-        factors = {"paper": paper, "raw": ones, "loss": slope, "weighted": weighing.weights}[self.heads]
-        return (factors if self.groups is None else factors.mean(dim=-2)).to(values.dtype)
+    def _flat_state(self) -> Mapping[str, Tensor]:
+        """The rule's state by path; what was loaded, where no step has been taken since."""
+        return (self._saved or {}) if self._state is None else flatten(self._state)
 
-    def _skip(self, values: Tensor, own: Sequence[Tensor]) -> StepReport:
+    def _skip(self, batch: Batch, columns: Columns, instead: float | None) -> StepReport:
         """A step not taken: no gradient, so that the optimiser passes over the parameters, and no change of state."""
-        for parameter in (*self.shared, *own):
-            parameter.grad = None
+        for parameter in (*self.shared, *batch.own):
+            parameter.grad = None if instead is None else torch.full_like(parameter, instead)
         self.skipped += 1
-        zero = torch.zeros_like(values.detach())
-        no = torch.tensor(False, device=values.device)
-        return StepReport(
-            self._tasks.names, values.detach(), self._per_group(zero), zero, None, None, None, None, None, None, no
-        )
+        return untaken(self._tasks.names, batch.losses, columns.per_group(batch.losses.detach()), finite=False)
 
     def _raise_unread(self) -> None:
         """On an accelerator a step is judged after it was queued: here the verdict on the last one is read."""
-        if self._unread is None:
-            return
-        (step, finite), self._unread = self._unread, None
-        if bool(finite):
-            return
-        if self.nonfinite == "skip":
-            self.skipped += 1
-            return
-        raise NonFiniteError(
-            f"{self.rule.name}: a loss or gradient was not finite at step {step}; that step was masked, lower the learning rate"
-        )
-
-
-def _product(matrix: Tensor | None, found: Look | None) -> Callable[[Tensor], Tensor] | None:
-    if matrix is None:
-        return None if found is None else found.product
-    return lambda w: (matrix @ w[..., None]).squeeze(-1)
-
-
-def _all_finite(tensor: Tensor) -> Tensor:
-    """Whether every entry is, ``[]`` bool. A finite sum settles it at a third of the cost, where branching is free."""
-    if tensor.device.type == "cpu" and bool(tensor.sum().isfinite()):
-        return torch.tensor(True)
-    return tensor.isfinite().all()
-
-
-def _rows(losses: Tensor, shared: Sequence[Tensor]) -> Tensor:
-    rows = looped(losses, shared).rows
-    assert rows is not None
-    return rows
+        step = self._unread.read()
+        if step is not None and self.nonfinite == "raise":
+            raise NonFiniteError(
+                f"{self.rule.name}: a loss or gradient was not finite at step {step}; that step was masked, "
+                f"lower the learning rate"
+            )
+        self.skipped += step is not None

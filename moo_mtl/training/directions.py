@@ -2,48 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from moo_mtl.engines import Look
+from moo_mtl.engines.graph import roots
+from moo_mtl.engines.passes import reentrant, weighted_sum
 from moo_mtl.errors import InputError
 from moo_mtl.rules.rule import Weighing
+from moo_mtl.training.accumulation import Batch
 from moo_mtl.training.parameters import Columns
+
+Heads = Literal["paper", "raw", "loss", "weighted"]
+
+
+def on_heads(weighing: Weighing, option: Heads, columns: Columns, dtype: torch.dtype) -> Tensor:
+    """Factors on the tasks' own parameters, ``[..., K]``; a task's groups count alike."""
+    ones = torch.ones_like(weighing.weights)
+    slope = ones if weighing.slope is None else weighing.slope
+    paper = weighing.weights if weighing.heads is None else weighing.heads
+    factors = {"paper": paper, "raw": ones, "loss": slope, "weighted": weighing.weights}[option]
+    return (factors if columns.groups is None else factors.mean(dim=-2)).to(dtype)
 
 
 def combined(
-    found: Look, weighing: Weighing, columns: Columns, on_heads: Tensor, own: Sequence[Tensor]
+    found: Look, weighing: Weighing, columns: Columns, heads: Tensor, scale: Tensor | None
 ) -> tuple[Tensor, list[Tensor | None]]:
-    """The direction ``[..., D]`` from gradients at hand, and the gradients of the tasks' own parameters."""
+    """The direction ``[..., D]`` from gradients at hand, and the gradients of the tasks' own parameters.
+
+    Args:
+        found: a look at the losses, or at the losses times ``scale``.
+        weighing: what the rule says of the losses as they are.
+        columns: the layout of the shared parameters.
+        heads: factors on the own parameters, ``[..., K]``.
+        scale: of a gradient scaler; the results carry it.
+    """
     if weighing.direction is not None:
-        direction = columns.join(weighing.direction)
+        direction = columns.join(weighing.direction if scale is None else weighing.direction * scale)
     elif columns.groups is not None and found.rows is not None:
         direction = columns.join((weighing.weights.to(found.rows.dtype)[..., None, :] @ columns.view(found.rows)).squeeze(-2))
     else:
         direction = found.direction(weighing.weights)
-    return direction, found.own(on_heads)
+    return direction, found.own(heads)
 
 
 def one_pass(
-    values: Tensor, weighing: Weighing, columns: Columns, on_heads: Tensor, own: Sequence[Tensor], retain_graph: bool
+    batch: Batch, weighing: Weighing, columns: Columns, heads: Tensor, scale: Tensor | None, retain_graph: bool
 ) -> tuple[Tensor, list[Tensor | None]]:
-    """One backward pass of the weighted sum; a second, through the heads alone, where they have other factors."""
-    weights = weighing.weights
+    """The same where nobody has looked: one backward pass, and a second through the heads where they have other factors.
+
+    Raises:
+        InputError: there are groups, whose weights differ.
+    """
     if columns.groups is not None:
         raise InputError("Balancer: groups= needs a rule that looks at gradients; this one gives every group the same weights")
-    shared = list(columns.shared)
-    together = bool(own) and weights is on_heads
-    wanted = [*shared, *own] if together else shared
-    alone = bool(own) and not together
-    found = torch.autograd.grad((weights * values).sum(), wanted, retain_graph=retain_graph or alone, allow_unused=True)
-    on_own: list[Tensor | None] = list(found[len(shared) :])
-    if alone:
-        on_own = list(torch.autograd.grad((on_heads * values).sum(), own, retain_graph=retain_graph, allow_unused=True))
-    batch = columns.batch
+    shared, own, starts = list(columns.shared), list(batch.own), roots(batch.losses, batch.here)
+    hidden, dtype = reentrant(batch.losses), batch.losses.dtype
+    weights = weighing.weights.to(dtype)
+    together, alone = (own, []) if weighing.weights is heads else ([], own)
+    if scale is not None:
+        weights, heads = weights * scale.to(dtype), heads * scale.to(dtype)
+    found = weighted_sum(starts, weights, [*shared, *together], retain_graph=retain_graph or bool(alone), hidden=hidden)
+    on_own = found[len(shared) :] + weighted_sum(starts, heads, alone, retain_graph=retain_graph, hidden=hidden)
     parts = [
-        (torch.zeros_like(parameter) if gradient is None else gradient).reshape(*batch, -1)
+        (torch.zeros_like(parameter) if gradient is None else gradient).reshape(*columns.batch, -1)
         for parameter, gradient in zip(shared, found, strict=False)
     ]
     return torch.cat(parts, dim=-1), on_own

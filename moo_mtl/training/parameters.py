@@ -37,6 +37,9 @@ class Columns:
         batch: leading dimensions that every parameter carries (stacked members).
         groups: a partition of ``shared``, or ``None``.
         gramian_of: the part of ``shared`` that the rule looks at, or ``None`` for all of it.
+
+    Raises:
+        InputError: a parameter does not carry the dimensions ``batch``.
     """
 
     def __init__(
@@ -46,6 +49,12 @@ class Columns:
         groups: Sequence[Sequence[Tensor]] | None,
         gramian_of: Sequence[Tensor] | None,
     ) -> None:
+        for parameter in shared:
+            if parameter.shape[: len(batch)] != batch:
+                raise InputError(
+                    f"Balancer: losses of shape {(*batch, 'K')} train {tuple(batch)} stacked networks, but a shared parameter "
+                    f"has shape {tuple(parameter.shape)}; reduce the losses to one per task, or stack the parameters alike"
+                )
         members = max(batch.numel(), 1)
         widths = [parameter.numel() // members for parameter in shared]
         ends = torch.tensor(widths).cumsum(0).tolist()
@@ -56,8 +65,15 @@ class Columns:
             return torch.cat([place[id(parameter)] for parameter in part]).to(device)
 
         self.shared, self.batch, self.widths = shared, batch, widths
+        self.places = place.keys()
         self.looked_at = None if gramian_of is None else joined(gramian_of)
         self.groups = None if groups is None else [joined(group) for group in groups]
+
+    def per_group(self, tensor: Tensor) -> Tensor:
+        """``[..., K]``, repeated for each group, ``[..., P, K]``, where there are groups."""
+        if self.groups is None:
+            return tensor
+        return tensor.unsqueeze(-2).expand(*tensor.shape[:-1], len(self.groups), tensor.shape[-1])
 
     def view(self, rows: Tensor) -> Tensor:
         """What the rule is shown of the rows: ``[..., K, D]``, or with groups ``[..., P, K, D']`` padded with zeros."""

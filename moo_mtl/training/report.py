@@ -75,3 +75,10 @@ def reported(
         certificate,
         finite,
     )
+
+
+def untaken(tasks: tuple[str, ...], values: Tensor, weights: Tensor, finite: bool) -> StepReport:
+    """The report of a call that took no step, of which only the losses are known; ``weights`` gives the shape of theirs."""
+    zero, losses = torch.zeros_like(weights), values.detach()
+    verdict = torch.tensor(finite, device=values.device)
+    return StepReport(tasks, losses, zero, torch.zeros_like(losses), None, None, None, None, None, None, verdict)

@@ -45,3 +45,23 @@ class TaskOrder:
             here = torch.tensor([name in losses for name in self.names], device=values.device).expand(values.shape)
             present = here if present is None else here & present
         return values, present
+
+    def counted(self, counts: Counts | None, present: Tensor | None, values: Tensor) -> Tensor:
+        """Examples behind each loss, ``[..., K]`` float64: as counted, else 1; 0 for an absent task.
+
+        Raises:
+            InputError: a count for a task that is unknown, or a negative one.
+        """
+        if isinstance(counts, Mapping):
+            strange = [name for name in counts if name not in self.names]
+            if strange:
+                raise InputError(f"Balancer: counts holds unknown task {strange[0]!r}; expected {', '.join(self.names)}")
+            counts = torch.tensor([counts.get(name, 0) for name in self.names])
+        given = torch.as_tensor(1.0 if counts is None else counts, dtype=torch.float64)
+        if given.device.type == "cpu" and bool((given < 0).any()):
+            raise InputError(f"Balancer: counts must not be negative, found {given.tolist()}")
+        given = given.to(values.device).expand(values.shape)
+        return given if present is None else given * present.to(given)
+
+
+Counts = int | float | Tensor | Mapping[str, int]

@@ -1,0 +1,61 @@
+"""Which engine looks at a batch; chosen once, and again only where rows are suddenly wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from moo_mtl.engines import ENGINES, Look, choose
+from moo_mtl.engines import features as at_features
+from moo_mtl.rules.rule import Rule
+from moo_mtl.training.accumulation import Batch
+
+
+class Looking:
+    """The engine of a Balancer.
+
+    Args:
+        engine: as the user asks for it, ``"auto"`` among them.
+        rule: whose needs decide.
+        shared: the parameters.
+        by_column: whether some of their columns are told apart.
+
+    Attributes:
+        chosen: the engine last taken and why; ``None`` before the first look.
+    """
+
+    def __init__(self, engine: str, rule: Rule[Any], shared: Sequence[Tensor], by_column: bool) -> None:
+        self.engine, self.rule, self.shared, self.by_column = engine, rule, shared, by_column
+        self.chosen: tuple[str, str] | None = None
+        self._choices: dict[bool, tuple[str, str]] = {}
+
+    def look(self, batch: Batch, *, gathering: bool, features: Tensor | None, scale: Tensor | None, retain_graph: bool) -> Look:
+        """Look at the gradients of ``batch``.
+
+        Args:
+            batch: losses with their graph.
+            gathering: whether rows are wanted to add them up over micro-batches.
+            features: where the user says that the tasks meet.
+            scale: of a gradient scaler; the look carries it.
+            retain_graph: keep the graph for another use.
+
+        Raises:
+            InputError: the engine asked for cannot serve the rule, the options or the model.
+        """
+        if gathering not in self._choices:
+            rows_for = "groups= and gramian_of= need" if self.by_column else "accumulate= needs" if gathering else None
+            self._choices[gathering] = choose(self.engine, batch.losses, self.rule.name, self.rule.needs, rows_for)
+        self.chosen = self._choices[gathering]
+        engine = ENGINES[self.chosen[0]]
+        if features is not None and engine is at_features:
+            return at_features(batch.losses, self.shared, batch.own, retain_graph, batch.here, scale, features)
+        return engine(batch.losses, self.shared, batch.own, retain_graph, batch.here, scale)
+
+    def rows(self, batch: Batch) -> Tensor:
+        """Rows of an independent batch, ``[..., K, D]``, from the engine that the step itself took."""
+        assert self.chosen is not None
+        rows = ENGINES[self.chosen[0]](batch.losses, self.shared, here=batch.here).rows
+        assert rows is not None
+        return rows

@@ -1,0 +1,55 @@
+"""Options of the Balancer that are unknown, or exclude each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moo_mtl.engines import ENGINES
+from moo_mtl.errors import InputError
+from moo_mtl.observation import Needs
+from moo_mtl.rules.rule import Rule
+
+
+def require_options(
+    rule: Rule[Any],
+    *,
+    heads: str,
+    engine: str,
+    nonfinite: str,
+    every: int,
+    certify_every: int,
+    in_part: bool,
+    in_groups: bool,
+) -> None:
+    """Refuse what no step could be taken with.
+
+    Args:
+        rule: whose needs decide.
+        heads: option of that name.
+        engine: likewise.
+        nonfinite: likewise.
+        every: likewise.
+        certify_every: likewise.
+        in_part: whether ``gramian_of`` is given.
+        in_groups: whether ``groups`` is given.
+
+    Raises:
+        InputError: an option is unknown, or the options exclude each other.
+    """
+    for name, value, known in (
+        ("heads", heads, ("paper", "raw", "loss", "weighted")),
+        ("engine", engine, ("auto", *ENGINES)),
+        ("nonfinite", nonfinite, ("raise", "skip")),
+    ):
+        if value not in known:
+            raise InputError(f"Balancer: {name} {value!r} is unknown; expected one of {', '.join(known)}")
+    if every < 1 or certify_every < 0:
+        raise InputError(f"Balancer: every must be at least 1 and certify_every at least 0, found {every} and {certify_every}")
+    if in_part and (in_groups or Needs.ROWS in rule.needs):
+        raise InputError("Balancer: gramian_of does not go with groups=, nor with a rule that looks at rows; leave it out")
+    if engine == "features" and certify_every:
+        raise InputError("Balancer: the Gramian of features certifies nothing about the shared parameters; use another engine")
+    if every > 1 and Needs.ROWS in rule.needs:
+        raise InputError(
+            f"Balancer: {rule.name} gives a direction, not weights that could be kept for {every} steps; use every=1"
+        )
