@@ -21,27 +21,8 @@ from moo_mtl.rules.compose import compose
 from moo_mtl.rules.recipe import ZOO, Recipe, get, recipe
 from moo_mtl.rules.rule import Rule, Weighing
 from moo_mtl.rules.zoo.elementwise import graddrop, trimmed_mean
-from moo_mtl.rules.zoo.gramian import (
-    aligned_mtl,
-    cagrad,
-    config,
-    conicgrad,
-    cr_mogm,
-    dualproj,
-    edm,
-    encodec,
-    fairgrad,
-    gradvac,
-    imtl,
-    imtl_g,
-    krum,
-    metabalance,
-    mgda,
-    nash_mtl,
-    normalized_sum,
-    pcgrad,
-    upgrad,
-)
+from moo_mtl.rules.zoo.equalising import aligned_mtl, config, encodec, imtl, imtl_g, metabalance, normalized_sum
+from moo_mtl.rules.zoo.gramian import cagrad, conicgrad, dualproj, edm, fairgrad, mgda, nash_mtl, upgrad
 from moo_mtl.rules.zoo.key import bmtl, db_mtl, ema, task_tensioner
 from moo_mtl.rules.zoo.learned import famo, gradnorm, imtl_l, ldc_mtl, uw
 from moo_mtl.rules.zoo.loss_only import equal, gls, rlw, sum_of_logs, uw_o, uw_so
@@ -62,6 +43,7 @@ from moo_mtl.rules.zoo.preference import (
     tchebycheff,
     wc_mgda,
 )
+from moo_mtl.rules.zoo.robust import cr_mogm, gradvac, krum, pcgrad
 from moo_mtl.rules.zoo.stochastic import excess_mtl, m_config, moco, modo, sdmgrad
 
 __all__ = [

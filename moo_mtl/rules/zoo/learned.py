@@ -87,9 +87,7 @@ def imtl_l(lr: Schedule = 1e-3, optimizer: Optimizer = "adam", initial: float = 
     holds=[nonnegative, simplex, trajectory_scale_invariant, permutation_equivariant, deterministic, homogeneous_1],
     fails=[*_GUARANTEES_NOTHING, shift_invariant, stateless],
 )
-def famo(
-    lr: float = 0.025, weight_decay: float = 1e-3, optimizer: Optimizer = "adam", lower_bound: Bound = None
-) -> Rule[Any]:
+def famo(lr: float = 0.025, weight_decay: float = 1e-3, optimizer: Optimizer = "adam", lower_bound: Bound = None) -> Rule[Any]:
     r"""Weights that let all losses fall at the same relative rate, learned from the losses before and after each step.
 
     .. math:: w_k = c\, z_k / (\ell_k - b_k), \qquad z = \mathrm{softmax}(\xi), \qquad \sum w = 1
