@@ -108,11 +108,13 @@ def test_projection_stays_in_the_box_and_certifies_at_its_bounds():
         bounds=(torch.zeros(2), torch.ones(2)),
     )
     start = torch.tensor([0.4, 0.6], dtype=torch.float64)
-    path = trace(corner, rules.mgda(), start, steps=300, lr=0.05)
+    path = trace(corner, rules.mgda(), start, steps=300, lr=0.05, record_every=20)
     assert bool(((path.x >= 0) & (path.x <= 1)).all())
     assert float(path.x[-1, 0]) == 1.0
     assert float(path.upper[-1]) < 1e-6, "x0 sits at its bound and blocks what is left of the direction"
-    free = trace(corner, rules.mgda(), start, steps=3000, lr=0.05, box="reparametrise")  # a bound is approached like 1/t
+    free = trace(
+        corner, rules.mgda(), start, steps=3000, lr=0.05, box="reparametrise", record_every=100
+    )  # a bound is approached like 1/t
     assert bool(((free.x > 0) & (free.x < 1)).all())
     assert float(free.x[-1, 0]) > 0.99
 
