@@ -91,6 +91,7 @@ def trace(
     clip: float | None = None,
     box: Mode | None = "project",
     preferences: Tensor | None = None,
+    paired: bool = False,
     gradient_noise: float = 0.0,
     record_every: int = 1,
     certify_every: int = 1,
@@ -114,6 +115,7 @@ def trace(
         clip: longest direction, before the optimiser.
         box: how a bounded problem keeps to its bounds; ``None`` ignores them.
         preferences: ``[P..., K]``; each is tried from every start, and the batch is ``[P..., ...]``.
+        paired: preferences ``[..., K]`` belong to the starts one by one instead, and the batch is that of the starts.
         gradient_noise: standard deviation of normal noise on every entry of the Jacobian that the rule sees.
         record_every: steps between recorded points; the start and the end are always recorded.
         certify_every: recorded points between certificates; the end is always certified, and with 0 the end alone.
@@ -128,8 +130,8 @@ def trace(
         InputError: a shape does not fit, the rule wants a preference and none is given, or a loss is outside the rule's domain.
         NonFiniteError: a loss or gradient is not finite on every trajectory. Where others go on, ``status`` says so instead.
     """
-    _check(problem, rule, starts, steps, record_every, certify_every, preferences)
-    x, preferences = _batched(starts.detach().to(device=device, dtype=torch.float64), preferences)
+    _check(problem, rule, starts, steps, record_every, certify_every, preferences, paired)
+    x, preferences = _batched(starts.detach().to(device=device, dtype=torch.float64), preferences, paired)
     view = _View(problem, rule.needs, rule.draws, Box.of(problem, box, x), preferences, gradient_noise, seed)
 
     place = view.box.enter(x)
@@ -332,11 +334,13 @@ def _members(like: Tensor) -> Tensor:
     return names
 
 
-def _batched(x: Tensor, preferences: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Every preference from every start: ``[P..., ..., D]`` and ``[P..., ..., K]``."""
+def _batched(x: Tensor, preferences: Tensor | None, paired: bool) -> tuple[Tensor, Tensor | None]:
+    """Every preference from every start, or each from its own: ``[P..., ..., D]`` and ``[P..., ..., K]``."""
     if preferences is None:
         return x, None
     wanted = preferences.to(x)
+    if paired:
+        return x, wanted
     batch = wanted.shape[:-1] + x.shape[:-1]
     wanted = wanted.reshape(wanted.shape[:-1] + (1,) * (x.dim() - 1) + wanted.shape[-1:])
     return x.expand(*batch, x.shape[-1]), wanted.expand(*batch, wanted.shape[-1])
@@ -366,6 +370,7 @@ def _check(
     record_every: int,
     certify_every: int,
     preferences: Tensor | None,
+    paired: bool,
 ) -> None:
     if starts.dim() == 0 or starts.shape[-1] != problem.n_dim:
         raise InputError(f"trace: starts have shape {tuple(starts.shape)}, expected [..., {problem.n_dim}] for {problem.name}")
@@ -381,4 +386,9 @@ def _check(
     if preferences is not None and (preferences.dim() == 0 or preferences.shape[-1] != problem.n_tasks):
         raise InputError(
             f"trace: preferences have shape {tuple(preferences.shape)}, expected [..., {problem.n_tasks}] for {problem.name}"
+        )
+    if preferences is not None and paired and preferences.shape[:-1] != starts.shape[:-1]:
+        raise InputError(
+            f"trace: paired preferences have shape {tuple(preferences.shape)}, "
+            f"expected {(*starts.shape[:-1], problem.n_tasks)}: one for each start"
         )

@@ -4,6 +4,7 @@ from moo_mtl.fronts import directions
 from moo_mtl.fronts.bridge import from_pymoo, to_pymoo
 from moo_mtl.fronts.deltas import delta_m, delta_p
 from moo_mtl.fronts.dominance import non_dominated
+from moo_mtl.fronts.front import Front
 from moo_mtl.fronts.indicators import (
     angle,
     epsilon,
@@ -20,8 +21,11 @@ from moo_mtl.fronts.indicators import (
     spread,
 )
 from moo_mtl.fronts.reference import Reference, reference
+from moo_mtl.fronts.tracing import trace_front
+from moo_mtl.fronts.units import in_units
 
 __all__ = [
+    "Front",
     "Reference",
     "angle",
     "delta_m",
@@ -33,6 +37,7 @@ __all__ = [
     "hypervolume",
     "igd",
     "igd_plus",
+    "in_units",
     "inner_product",
     "min_distance",
     "non_dominated",
@@ -43,4 +48,5 @@ __all__ = [
     "sparsity",
     "spread",
     "to_pymoo",
+    "trace_front",
 ]
