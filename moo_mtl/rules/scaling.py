@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -92,6 +92,42 @@ def towards_task(target: int = 0, relax: float = 0.7, decay: Schedule = 0.9) -> 
         return relax * pull + 1 - relax, state
 
     return Slot("towards-task", act, Corrected.start, Needs.GRAMIAN)
+
+
+class Reference(NamedTuple):
+    """Lengths that later ones are compared with, and how many were seen; ``[..., K]`` each."""
+
+    norms: Tensor
+    seen: Tensor
+
+
+def by_progress(burn_in: int = 20) -> Slot[Tensor]:
+    r"""Every gradient rescaled to one length, in which the tasks that progress slowest count most (the scaling of RotoGrad).
+
+    .. math:: s_k = \frac{1}{n_k} \sum_j a_j n_j, \qquad a_k = \frac{n_k / n_k^0}{\sum_j n_j / n_j^0}
+
+    Args:
+        burn_in: the lengths :math:`n^0` are those of the first step, and again of this many steps later.
+
+    Source: Javaloy and Valera, RotoGrad: Gradient Homogenization in Multitask Learning, ICLR 2022, arXiv 2103.02631,
+        section 4.1.
+    """
+
+    def start(obs: Observation) -> Reference:
+        zero = torch.zeros_like(obs.losses, dtype=torch.float64)
+        return Reference(zero, zero.clone())
+
+    def act(obs: Observation, state: Reference) -> tuple[Tensor, Reference]:
+        norms, alive = obs.norms, obs.mask & (obs.norms > 0)
+        fresh = alive & ((state.norms == 0) | (state.seen == burn_in))
+        reference = torch.where(fresh, norms, state.norms)
+        left = torch.where(alive, norms / torch.where(reference > 0, reference, 1.0), 0.0)
+        total = left.sum(dim=-1, keepdim=True)
+        length = (left * norms).sum(dim=-1, keepdim=True) / torch.where(total > 0, total, 1.0)
+        factors = torch.where(alive, length / torch.where(alive, norms, 1.0), 0.0)
+        return factors, Reference(reference, state.seen + obs.mask.double())
+
+    return Slot("by-progress", act, start, Needs.GRAMIAN)
 
 
 def _statistic(which: Statistic, norms: Tensor, alive: Tensor) -> Tensor:
