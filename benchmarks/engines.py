@@ -96,7 +96,7 @@ def contender(name: str, case: Case) -> Callable[[Tensor, list[Tensor]], None]:
 
 
 def _by_hand(case: Case, losses: list[Tensor]) -> None:
-    """What LibMTL 1.1 does (`_compute_grad` in backward mode, MGDA on the Gramian, `_reset_grad`), with this project's solver."""
+    """What LibMTL does (a backward pass per task, rows copied out of `.grad`), with this project's solver."""
     shared = list(case.trunk.parameters())
     rows = torch.zeros(len(losses), sum(p.numel() for p in shared))
     for task, loss in enumerate(losses):

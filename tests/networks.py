@@ -151,6 +151,25 @@ def losses_of_one_tensor() -> Build:
     return list(trunk.parameters()), lambda: trunk(x).square().mean(dim=0)
 
 
+def tied_head() -> Build:
+    """A layer of the trunk serves, transposed, as one task's head, and another's head is no parameter at all."""
+    trunk = nn.Sequential(nn.Linear(5, 9), nn.Tanh(), nn.Linear(9, 4), nn.Tanh()).double()
+    head = nn.Linear(4, 2).double()
+    x = torch.randn(BATCH, 5, dtype=torch.float64)
+
+    def losses() -> Tensor:
+        z = trunk(x)
+        return torch.stack([head(z).square().mean(), (z @ trunk[2].weight).square().mean(), (z - 1).square().mean()])
+
+    return list(trunk.parameters()), losses
+
+
+def tied_own() -> Build:
+    """The same with a layer that is not declared as shared."""
+    parameters, losses = tied_head()
+    return parameters[:2], losses
+
+
 NETWORKS: dict[str, Callable[[], Build]] = {
     build.__name__: build
     for build in (
@@ -164,5 +183,7 @@ NETWORKS: dict[str, Callable[[], Build]] = {
         partly_reached,
         own_in_the_common_part,
         losses_of_one_tensor,
+        tied_head,
+        tied_own,
     )
 }

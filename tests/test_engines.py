@@ -110,16 +110,37 @@ def test_balancer_takes_every_engine(engine):
     torch.testing.assert_close(torch.cat([g.flatten() for g in written]), expected, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize(("name", "engine"), [("mlp", "gramian"), ("lenet", "looped"), ("resnet", "looped")])
-def test_auto_says_what_it_took_and_why(name, engine):
-    shared, losses = NETWORKS[name]()
-    balancer = Balancer(rules.mgda(), shared)
-    balancer.backward(losses())
-    assert balancer.chosen[0] == engine
-    assert len(balancer.chosen[1].split()) > 3
-    rows = Balancer(rules.db_mtl(), shared)
-    rows.backward(losses())
-    assert rows.chosen[0] == ("vmapped" if name == "mlp" else "looped")
+def wide(batch):
+    """A dense trunk of 0.4 million parameters."""
+    trunk = nn.Sequential(nn.Linear(600, 400), nn.Tanh(), nn.Linear(400, 400), nn.Tanh())
+    heads = nn.ModuleList(nn.Linear(400, 1) for _ in range(3))
+    x = torch.randn(batch, 600)
+
+    def losses():
+        z = trunk(x)
+        return torch.stack([(head(z) - 1).square().mean() for head in heads])
+
+    return list(trunk.parameters()), losses
+
+
+@pytest.mark.parametrize(
+    ("build", "for_gramian", "for_rows"),
+    [
+        (NETWORKS["mlp"], "vmapped", "vmapped"),
+        (lambda: wide(8), "gramian", "looped"),
+        (lambda: wide(2048), "looped", "looped"),
+        (NETWORKS["lenet"], "looped", "looped"),
+        (NETWORKS["resnet"], "looped", "looped"),
+    ],
+    ids=["small", "wide, small batch", "wide, large batch", "lenet", "resnet"],
+)
+def test_auto_looks_at_operations_and_sizes_and_says_why(build, for_gramian, for_rows):
+    shared, losses = build()
+    for rule, engine in ((rules.mgda(), for_gramian), (rules.db_mtl(), for_rows)):
+        balancer = Balancer(rule, shared)
+        balancer.backward(losses())
+        assert balancer.chosen[0] == engine
+        assert len(balancer.chosen[1].split()) > 5
 
 
 def test_engines_without_rows_refuse_rules_and_options_that_need_them():

@@ -7,9 +7,11 @@ from typing import Protocol
 
 from torch import Tensor
 
+from moo_mtl.engines.dense import dense_layers
 from moo_mtl.engines.graph import anatomy
 from moo_mtl.engines.look import Look
 from moo_mtl.engines.looped import looped
+from moo_mtl.engines.passes import reentrant
 from moo_mtl.engines.products import products
 from moo_mtl.engines.split import features, layered, vmapped
 from moo_mtl.errors import InputError
@@ -40,12 +42,15 @@ ENGINES: dict[str, Engine] = {
 _WITH_ROWS = ("looped", "vmapped")
 
 
-def choose(name: str, losses: Tensor, rule: str, needs: Needs, rows_for: str | None) -> tuple[str, str]:
+def choose(
+    name: str, losses: Tensor, shared: Sequence[Tensor], rule: str, needs: Needs, rows_for: str | None
+) -> tuple[str, str]:
     """The engine's name and the reason, in words.
 
     Args:
         name: what the user asks for; ``"auto"`` looks at the graph.
         losses: of this step, ``[..., K]``.
+        shared: the parameters.
         rule: its name, for messages.
         needs: of the rule.
         rows_for: options for which only rows will do, with their verb; ``None`` where there are none.
@@ -63,6 +68,11 @@ def choose(name: str, losses: Tensor, rule: str, needs: Needs, rows_for: str | N
             )
         if what is not None and name not in _WITH_ROWS:
             raise InputError(f"engine {name!r} never holds the rows that {what}; use 'looped', 'vmapped' or 'auto'")
+        if name != "looped" and reentrant(losses):
+            raise InputError(
+                f"engine {name!r} reads the graph, and a re-entrant checkpoint hides its parameters from it; "
+                f"use 'looped' or 'auto', or checkpoint with use_reentrant=False"
+            )
         if name == "products" and needs & (Needs.GRAMIAN | Needs.ROWS | Needs.CROSS):
             raise InputError(
                 f"engine 'products' never forms the Gramian that rule {rule} needs; it serves min-norm without a scale slot"
@@ -70,11 +80,27 @@ def choose(name: str, losses: Tensor, rule: str, needs: Needs, rows_for: str | N
         return name, "as asked"
     if stacked:
         return "looped", "stacked networks are batched already"
-    operations = [node.name() for node in anatomy(losses).nodes]
+    return _by_graph(losses, shared, what)
+
+
+def _by_graph(losses: Tensor, shared: Sequence[Tensor], rows_for: str | None) -> tuple[str, str]:
+    if reentrant(losses):
+        return "looped", "a re-entrant checkpoint hides its parameters from the graph"
+    body = anatomy(losses)
+    operations = [node.name() for node in body.nodes]
     if any("Convolution" in operation for operation in operations):
         return "looped", "the trunk convolves, and a convolution's weight gradients cost the same in every engine"
     if any("Checkpoint" in operation or "Compiled" in operation for operation in operations):
         return "looped", "the trunk holds operations that cannot be taken apart"
-    if what is not None:
-        return "vmapped", f"{what} rows, and the trunk is dense"
-    return "gramian", "the trunk is dense, and the rule looks at the Gramian alone"
+    n_tasks, size = losses.shape[-1], sum(parameter.numel() for parameter in shared)
+    if n_tasks * size <= _SMALL:
+        return "vmapped", f"K = {n_tasks} gradients of {size} parameters are so small that calls cost more than arithmetic"
+    if rows_for is not None:
+        return "looped", f"{rows_for} rows, and one pass after the other writes them with the least memory"
+    dense = sum(parameter.numel() for layer in dense_layers(body, shared, n_tasks) for parameter in layer.parameters)
+    if dense > size / 2:
+        return "gramian", f"{dense / size:.0%} of the trunk is in dense layers whose Gramian is cheaper than their gradients"
+    return "looped", "the batch is large against the trunk's layers, so that gradients are the cheapest way to the Gramian"
+
+
+_SMALL = 200_000  # numbers in K rows; measured on one core with two dense layers, K from 5 to 20, batches of 32 to 256

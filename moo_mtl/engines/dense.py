@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.engines.graph import Anatomy, Node
-from moo_mtl.gramian import cross_gramian
+from moo_mtl.gramian import BLOCK
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,28 @@ class Dense:
         wide = torch.promote_types(delta.dtype, torch.float32)  # sums of bfloat16 numbers keep float32's digits
         inputs, delta = self.inputs.to(wide), delta.to(wide)
         between = inputs @ inputs.mT + (0 if self.bias is None else 1)
-        product = cross_gramian((between @ delta).flatten(1), delta.flatten(1))
+        product = _products((between @ delta).flatten(1), delta.flatten(1))
         return (product + product.mT) / 2
 
     def write(self, weights: Tensor, delta: Tensor, places: dict[int, Tensor]) -> None:
         """Write the gradients of the weighted sum of the tasks to ``places``, flat, by ``id`` of the parameter."""
         if delta.numel() == 0:
+            for parameter in self.parameters:
+                places[id(parameter)].zero_()
             return
         place = places[id(self.weight)].view_as(self.weight)
         total = (weights.to(place.dtype) @ delta.to(place.dtype).flatten(1)).reshape(delta.shape[1:])
         torch.mm(total.mT, self.inputs.to(place.dtype), out=place)
         if self.bias is not None:
             torch.sum(total, dim=0, out=places[id(self.bias)])
+
+
+def _products(left: Tensor, right: Tensor) -> Tensor:
+    """``[K, D]`` twice to ``[K, K]`` float64. What is multiplied has been rounded on its way here, so blocks in its own
+    precision, added in float64, lose nothing more and cost a tenth.
+    """
+    blocks = zip(left.split(BLOCK, dim=-1), right.split(BLOCK, dim=-1), strict=True)
+    return torch.stack([(a @ b.mT).double() for a, b in blocks]).sum(dim=0)
 
 
 def dense_layers(body: Anatomy, shared: Sequence[Tensor], n_tasks: int) -> list[Dense]:
@@ -92,8 +102,12 @@ def _turned_leaf(node: Node) -> Tensor | None:
 
 
 def _pays(layer: Dense, n_tasks: int) -> bool:
-    """Multiplications of this way against those of K weight gradients and their products."""
+    """Cost of this way against that of K weight gradients and their products, in multiplications of a matrix product.
+
+    Entries that are only passed over (converted, added, written) are limited by memory: one costs what 40 multiplications
+    do, and one of the rows, which are multiplied in float64, 150. Measured on one core, K = 10 and 40, B = 32 and 256.
+    """
     (batch, n), m, K = layer.inputs.shape, layer.weight.shape[0], n_tasks
-    here = batch * batch * n + K * batch * batch * m + K * K * batch * m + batch * n * m
-    rows = K * batch * n * m + K * K * n * m
+    here = batch * batch * n + K * batch * batch * m + 40 * K * batch * m + batch * n * m
+    rows = K * batch * n * m + 150 * K * n * m
     return here < rows

@@ -77,14 +77,15 @@ def anatomy(losses: Tensor, here: Sequence[bool] | None = None) -> Anatomy:
 
     A pass through a task's own part must end where the common part begins, and autograd ends it at an edge only with all that
     reaches the edge by any path. So no cut may lie below another: where one does (a head that also reads an early layer), the
-    operations between them are left to the tasks' own passes, and the common part begins at the lower cut. A task that is not
-    ``here`` has no graph at all.
+    operations between them are left to the tasks' own passes, and the common part begins at the lower cut. Likewise no leaf may
+    lie in both parts (a head that is tied to a layer of the trunk): a pass that is asked for its gradient would run on through
+    the cut. A task that is not ``here`` has no graph at all.
     """
     starts = roots(losses, here)
     owner: dict[Node, int | None] = {}
     for task, start in enumerate(starts):
         _colour(_edge(start)[0], task, owner)
-    base = _unnested({node for node, task in owner.items() if task is None}, owner, starts)
+    base = _separate({node for node, task in owner.items() if task is None}, owner, starts)
 
     cuts: dict[tuple[Node, int], int] = {}
     reach: list[list[int]] = []
@@ -146,6 +147,27 @@ def _colour(start: Node, task: int, owner: dict[Node, int | None]) -> None:
             owner[node] = None
             common = True
         waiting.extend((below, common) for below, _ in node.next_functions)
+
+
+def _separate(base: set[Node], nodes: Iterable[Node], starts: Sequence[Root | None]) -> set[Node]:
+    """The largest part of ``base`` that passes through the rest can end at, and that has no leaf in common with the rest."""
+    while True:
+        base = _unnested(base, nodes, starts)
+        outside = {below for node in nodes if node not in base for below, _ in node.next_functions}
+        above: dict[Node, list[Node]] = {}
+        for node in base:
+            for below, _ in node.next_functions:
+                above.setdefault(below, []).append(node)
+        waiting = [leaf for leaf in outside if leaf in above and hasattr(leaf, "variable")]
+        tied: set[Node] = set()
+        while waiting:
+            for node in above.get(waiting.pop(), ()):
+                if node not in tied:
+                    tied.add(node)
+                    waiting.append(node)
+        if not tied:
+            return base
+        base = base - tied
 
 
 def _unnested(base: set[Node], nodes: Iterable[Node], starts: Sequence[Root | None]) -> set[Node]:

@@ -36,13 +36,13 @@ def looped(
     starts, one, hidden = roots(losses, here), ones(losses, seed)[..., 0], reentrant(losses)
     for task, start in enumerate(starts):
         if start is None:
+            rows[..., task, :] = 0
             heads.append((None,) * len(own))
             continue
         more = retain_graph or any(later is not None for later in starts[task + 1 :])
         found = gradients([start], [*shared, *own], [one], retain_graph=more, hidden=hidden)
         for part, gradient in zip(parts, found, strict=False):
-            if gradient is not None:
-                part[..., task, :] = gradient.reshape(*batch, -1)
+            part[..., task, :] = 0 if gradient is None else gradient.reshape(*batch, -1)
         heads.append(found[len(shared) :])
     return Look(
         rows,
@@ -54,12 +54,12 @@ def looped(
 
 
 def empty_rows(shared: Sequence[Tensor], batch: torch.Size, n_tasks: int, losses: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
-    """Rows of zeros, ``[..., K, D]``, and a view of them for each parameter, ``[..., K, D_p]``."""
+    """Rows yet to be written, ``[..., K, D]``, and a view of them for each parameter, ``[..., K, D_p]``."""
     dtype = torch.promote_types(losses.dtype, torch.float32)
     for parameter in shared:
         dtype = torch.promote_types(dtype, parameter.dtype)
     widths = [parameter.numel() // max(batch.numel(), 1) for parameter in shared]
-    rows = torch.zeros(*batch, n_tasks, sum(widths), dtype=dtype, device=losses.device)
+    rows = torch.empty(*batch, n_tasks, sum(widths), dtype=dtype, device=losses.device)
     return rows, rows.split(widths, dim=-1)
 
 

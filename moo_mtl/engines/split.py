@@ -86,7 +86,7 @@ def layered(
         total = total + layer.gramian(delta)
 
     def direction(weights: Tensor) -> Tensor:
-        whole = torch.zeros(sum(parameter.numel() for parameter in shared), dtype=rows.dtype, device=rows.device)
+        whole = torch.empty(sum(parameter.numel() for parameter in shared), dtype=rows.dtype, device=rows.device)
         places = dict(zip(map(id, shared), whole.split([parameter.numel() for parameter in shared]), strict=True))
         pieces = combined(weights, rows).split([parameter.numel() for parameter in held])
         for parameter, piece in zip(held, pieces, strict=True):
@@ -192,6 +192,8 @@ class _Stage:
         for part, parameter in zip(parts, self.shared if parameters is None else parameters, strict=True):
             if id(parameter) in through:
                 part.copy_(through[id(parameter)].reshape(part.shape))
+            else:
+                part.zero_()
             for task, beside in enumerate(self.private.of_leaves):
                 if id(parameter) in beside:
                     part[task] += beside[id(parameter)].reshape(-1)

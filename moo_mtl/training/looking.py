@@ -46,7 +46,7 @@ class Looking:
         """
         if gathering not in self._choices:
             rows_for = "groups= and gramian_of= need" if self.by_column else "accumulate= needs" if gathering else None
-            self._choices[gathering] = choose(self.engine, batch.losses, self.rule.name, self.rule.needs, rows_for)
+            self._choices[gathering] = choose(self.engine, batch.losses, self.shared, self.rule.name, self.rule.needs, rows_for)
         self.chosen = self._choices[gathering]
         engine = ENGINES[self.chosen[0]]
         if features is not None and engine is at_features:
