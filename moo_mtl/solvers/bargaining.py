@@ -13,8 +13,8 @@ from moo_mtl.solvers.solution import Solution
 
 STEPS = 100  # of Newton; quadratic convergence ends most problems within ten
 HALVINGS = 12  # of a step that does not decrease the potential
-RESIDUAL = 1e-10  # of the fairness equation, relative, at which a solution counts as converged
-DROWNED = 0.1  # error, or rounding noise, of the equation above which the point cannot be told from a stationary one
+ACCURATE = 1e-10  # relative error of the weights at which a solution counts as converged
+LOST = 1e-2  # relative error of the weights above which rounding hides whether there is a solution
 
 
 def nash(
@@ -64,9 +64,9 @@ def fairgrad(
         extra_constraints: receives the CVXPY variable w, ``[K]``, and returns further constraints; needs ``"cvxpy"``.
 
     Returns:
-        Weights w; as value the squared length ``w'Gw``; as gap the largest relative error
-        :math:`|w_k^{1/\alpha} (Gw)_k - 1|`. At a Pareto-stationary point, or one that rounding hides, the weights are 0 and
-        ``converged`` is false: the equation has no solution there.
+        Weights w; as value the squared length ``w'Gw``; as gap the largest relative error :math:`|dw_k / w_k|` of the weights,
+        to first order: what a Newton step would still change, and what the rounding of G can. At a Pareto-stationary point, or
+        one that rounding hides, the weights are 0 and ``converged`` is false: the equation has no solution there.
 
     Raises:
         InputError: ``alpha`` is not positive, or a shape, dtype or backend is not as stated.
@@ -168,18 +168,35 @@ def _armijo(C: Tensor, on: Tensor, r: Tensor, v: Tensor, y: Tensor, decrement: T
 def _certified(form: NormalForm, acting: Tensor, alpha: float, v: Tensor) -> Solution:
     exponent = -2 * alpha / (1 + alpha)
     norms = torch.where(acting, form.norms, 1.0)
-    # (Gw)_k w_k^(1/alpha) is free of units: in v it is sum_j sqrt(r_j / r_k) C_kj v_j v_k^(1/alpha).
-    root = norms ** ((1 - alpha) / (1 + alpha))
-    terms = form.cosines * (root * v).unsqueeze(-2) / root.unsqueeze(-1)
-    rate = torch.where(acting, v, 1.0) ** (1 / alpha)
-    residual = torch.where(acting, (terms.sum(dim=-1) * rate - 1).abs(), 0.0).amax(dim=-1)
-    noise = form.noise * torch.where(acting, terms.abs().sum(dim=-1) * rate, 0.0).amax(dim=-1)
     some_zero = (form.present & ~acting).any(dim=-1)
-    lost = some_zero | (noise > DROWNED) | ~(residual < DROWNED)
+    error, noise = _relative_errors(form, acting, alpha, torch.where(acting, v, 1.0))
+    lost = some_zero | ~(error + noise <= LOST)
     w = torch.where(acting, v * norms**exponent, 0.0).masked_fill(lost.unsqueeze(-1), 0.0)
     value = (times(form.gramian, w) * w).sum(dim=-1).clamp(min=0)
-    converged = ~lost & (residual <= torch.clamp(8 * v.shape[-1] * noise, min=RESIDUAL))
-    solution = in_their_units(form, w, value, residual, converged, (1 - alpha) / (1 + alpha))
+    gap = error + noise
+    converged = ~lost & (error <= torch.clamp(8 * noise, min=ACCURATE))
+    solution = in_their_units(form, w, value, gap, converged, (1 - alpha) / (1 + alpha))
     scale = form.unit ** (-alpha / (1 + alpha))
-    gap = residual.masked_fill(~form.finite, torch.nan)
-    return solution._replace(weights=solution.weights * scale.unsqueeze(-1), gap=gap)
+    return solution._replace(weights=solution.weights * scale.unsqueeze(-1), gap=gap.masked_fill(~form.finite, torch.nan))
+
+
+def _relative_errors(form: NormalForm, acting: Tensor, alpha: float, v: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Largest :math:`|dw / w|` of the next Newton step, and of the rounding errors of G's entries, ``[...]`` each.
+
+    The equation's own error :math:`|w_k^{1/\alpha} (Gw)_k - 1|` says little where alpha is small: a task that improves at a rate
+    far below the rounding of ``(Gw)_k`` has a weight that is exact all the same, fixed by its conflict with the others.
+    """
+    # Row k of M (dw / w) = downhill, divided by sqrt(r_k) v_k: every entry keeps its own relative accuracy.
+    root = torch.where(acting, form.norms, 1.0) ** ((1 - alpha) / (1 + alpha))
+    M = form.cosines * (root * v).unsqueeze(-2)
+    wanted = root * v ** (-1 / alpha)
+    downhill = torch.where(acting, wanted - M.sum(dim=-1), 0.0)
+    rounding = form.noise * torch.where(acting, M.abs().sum(dim=-1) + wanted, 0.0)
+    size = M.abs().amax(dim=-1, keepdim=True).clamp(min=1e-300)
+    M.diagonal(dim1=-2, dim2=-1).add_(torch.where(acting, wanted / alpha, 1.0))
+    inverse, info = torch.linalg.inv_ex(M / size)
+    inverse = inverse / size.mT
+    step = times(inverse, downhill).abs().amax(dim=-1)
+    noise = times(inverse.abs(), rounding).amax(dim=-1)
+    singular = (info != 0) | ~(step + noise).isfinite()
+    return step.masked_fill(singular, torch.inf), noise.masked_fill(singular, torch.inf)

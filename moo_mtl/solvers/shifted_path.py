@@ -1,7 +1,16 @@
-r"""The path of min-norm points that CAGrad and ConicGrad share: hulls of gradients shifted by multiples of their mean.
+r"""The path of min-norm points of gradients shifted by the mean gradient, :math:`g_k + \tau g_0`, searched for a shift.
 
-For a shift :math:`\tau \ge 0`, w minimises :math:`\lVert J^\top w + \tau g_0 \rVert` over the simplex. On a fixed support w is
-affine in the shift, so that an equation for the shift is solved exactly once the support is right.
+The shifted Gramian is never formed: beside :math:`\tau g_0`, gradients that are a million times shorter would drown. With
+lengths n, shortest m, :math:`t = m / n`, unit rows and :math:`a_k = g_k^\top g_0 / n_k`, the point of the path is
+:math:`w \propto t\,y`, where y at least 0 minimises
+
+.. math:: \tfrac12 y^\top (C + t t^\top) y - (t - \sigma a)^\top y \quad\text{or}\quad
+          \tfrac12 y^\top C y + (t + \sigma a)^\top y,
+
+the first while :math:`d = \sum_k y_k g_k / n_k + \sigma g_0` still improves every task, the second beyond: the multiplier of
+:math:`1^\top w = 1` is scaled to 1 or -1. One matrix serves every shift, and on a support y is affine in :math:`\sigma`, so
+that an equation for the shift is solved exactly once the support is right. Between the two, at :math:`\sigma = \infty`, d is the
+projection of the mean gradient onto the dual cone.
 """
 
 from __future__ import annotations
@@ -12,8 +21,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from moo_mtl.solvers.min_norm import simplex_weights
-from moo_mtl.solvers.normal_form import NormalForm, normal_form, times
+from moo_mtl.solvers.nonnegative_qp import nonnegative_qp
+from moo_mtl.solvers.normal_form import NormalForm, times
 
 SHIFTS = 40  # tried on CPU at most; three are typical
 SHIFTS_MASKED = 10  # tried on an accelerator, always
@@ -34,83 +43,126 @@ class Mean(NamedTuple):
 
 
 class Piece(NamedTuple):
-    r"""The path on one support: :math:`w = w_0 + \tau \beta`, :math:`|g_w|^2 = h + \tau^2 B`, :math:`g_w' g_0 = e - \tau B`."""
+    r"""The path on one support, :math:`y = p + \sigma q`, by its inner products; every field ``[...]``."""
 
-    start: Tensor  # w_0, [..., K]
-    slope: Tensor  # beta, [..., K], of sum 0
-    nearest: Tensor  # h
-    bend: Tensor  # B
-    along: Tensor  # e
+    pp: Tensor  # p'Cp
+    pq: Tensor
+    qq: Tensor
+    ap: Tensor  # a'p
+    aq: Tensor
+    square: Tensor  # |g_0|^2
+
+
+Quadratic = tuple[Tensor, Tensor, Tensor]  # (c0, c1, c2) of c0 + 2 c1 s + c2 s^2
+Excess = Callable[[Piece], Quadratic]  # by how much the shift s violates the constraint on this piece, as a quadratic
+Outside = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # whether (y'Cy, a'y, |g_0|^2, s) violates the constraint
+
+
+class Path(NamedTuple):
+    """The quadratic programs of a flat batch: only the multiple of ``a`` differs from shift to shift."""
+
+    cosines: Tensor  # C, [B, K, K]
+    t: Tensor  # [B, K]
+    a: Tensor
+    square: Tensor  # |g_0|^2, [B]
+    acting: Tensor  # present, with a gradient, [B, K] bool
+    norms: Tensor  # 1 where not acting
+    noise: float
 
     @classmethod
-    def of(cls, form: NormalForm, mean: Mean, w: Tensor) -> Piece:
-        # As in min_norm, G + m^2 11' = N (C + t t') N keeps the relative accuracy of every length; m is the shortest.
-        free = (w > 0).to(w.dtype)
-        shortest = form.norms.masked_fill(form.norms == 0, torch.inf).amin(dim=-1, keepdim=True).clamp(max=1.0)
-        t = free * shortest / torch.where(form.norms > 0, form.norms, shortest)
-        M = form.cosines * (free.unsqueeze(-1) * free.unsqueeze(-2)) + t.unsqueeze(-1) * t.unsqueeze(-2)
-        M.diagonal(dim1=-2, dim2=-1).add_(torch.where(free > 0, 2 * w.shape[-1] * form.noise, 1.0))
-        right = torch.stack([t, t * mean.products], dim=-1)
-        p, q = (t.unsqueeze(-1) * torch.cholesky_solve(right, torch.linalg.cholesky_ex(M).L)).unbind(dim=-1)
-        q = q / shortest.square()
-        total = p.sum(dim=-1, keepdim=True)
-        start = p / torch.where(total > 0, total, 1.0)
-        slope = start * q.sum(dim=-1, keepdim=True) - q
-        return cls(start, slope, square_length(form, start), square_length(form, slope), (start * mean.products).sum(dim=-1))
+    def of(cls, form: NormalForm, mean: Mean) -> Path:
+        K = form.norms.shape[-1]
+        acting = (form.present & (form.norms > 0)).reshape(-1, K)
+        norms = torch.where(acting, form.norms.reshape(-1, K), 1.0)
+        t = torch.where(acting, norms.amin(dim=-1, keepdim=True) / norms, 0.0)
+        a = times(form.cosines, form.norms * mean.weights).reshape(-1, K)
+        return cls(form.cosines.reshape(-1, K, K), t, a, mean.square.reshape(-1), acting, norms, form.noise)
 
+    def select(self, index: Tensor) -> Path:
+        return Path(*(field[index] for field in self[:-1]), self.noise)
 
-Touching = Callable[[Piece, Mean], Tensor]  # the shift at which the constraint touches this piece, infinite if nowhere
-Outside = Callable[[Tensor, Tensor, NormalForm, Mean], Tensor]  # whether (weights, shift) violates the constraint
+    def projection(self) -> Tensor:
+        """The end at infinity: y with which g_0 is projected onto the dual cone, ``[B, K]``."""
+        return nonnegative_qp(self.cosines, -self.a, self.acting, self.noise, start=self.a < 0)
+
+    def violates(self, outside: Outside, y: Tensor, shift: Tensor) -> Tensor:
+        """Whether the constraint is violated at ``y`` and ``shift``, ``[B]``."""
+        length = (times(self.cosines, y) * y).sum(dim=-1).clamp(min=0)
+        return outside(length, (self.a * y).sum(dim=-1), self.square, shift)
 
 
 def search(
-    form: NormalForm, mean: Mean, nearest: Tensor, touching: Touching, outside: Outside, moving: Tensor
+    path: Path, excess: Excess, outside: Outside, moving: Tensor, beyond: Tensor, projection: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Weights and shift of the point of the path where the constraint touches, or of its start where it never binds."""
-    cpu = form.gramian.device.type == "cpu"
-    batch = form.unit.shape
-    flat = form.map(lambda field: field.reshape(-1, *field.shape[len(batch) :]))
-    mean = Mean(*(field.reshape(-1, *field.shape[len(batch) :]) for field in mean))
-    w = nearest.reshape(flat.norms.shape)
-    piece = Piece.of(flat, mean, w)
-    zero = torch.zeros_like(flat.unit)
-    low, high = zero, torch.full_like(zero, torch.inf)
-    bound = outside(w, zero, flat, mean) & moving.reshape(-1)
-    tau = torch.where(bound, touching(piece, mean), zero)
-    answer, shift = w.clone(), zero.clone()
-    where = torch.arange(len(zero), device=zero.device)
+    """The point y ``[B, K]`` and shift of the path where the constraint touches, or its start where that never binds.
+
+    Newton's method between a lower and an upper bound of the shift: the next shift is the root on the last one's support.
+    Members that are not ``moving`` stay at the start; those ``beyond`` are searched on the part of the path after infinity,
+    where the constraint turns from held to violated, from their ``projection``.
+    """
+    cpu = path.t.device.type == "cpu"
+    sign = torch.where(beyond, -1.0, 1.0).to(path.t.dtype)
+    ahead = path.t * (~beyond).unsqueeze(-1)
+    H = path.cosines + ahead.unsqueeze(-1) * ahead.unsqueeze(-2)
+    low, high = torch.zeros_like(path.square), torch.full_like(path.square, torch.inf)
+    y = nonnegative_qp(H, ahead, path.acting, path.noise)
+    answer, found = y, low.clone()
+    bound = moving & (beyond | path.violates(outside, y, low))
+    y = torch.where(beyond.unsqueeze(-1), projection, y)
+    shift = _piece(path, H, sign, y, low, excess)[0]
+    where = torch.arange(len(low), device=low.device)
     for _ in range(SHIFTS if cpu else SHIFTS_MASKED):
-        reach = square_length(flat, w).sqrt() / mean.square.clamp(min=1e-300).sqrt()
-        grown = torch.maximum(4 * low, reach).clamp(min=1e-2)
-        middle = torch.where(high.isinf(), grown, torch.where(low > 0, (low * high).sqrt(), high / 16))
-        tau = torch.where((tau > low) & (tau < high) & tau.isfinite(), tau, torch.where(bound, middle, 0.0))
-        w = _point(flat, mean, tau)
-        piece = Piece.of(flat, mean, w)
-        affine = piece.start + tau.unsqueeze(-1) * piece.slope
-        holds = bound & (affine.amin(dim=-1) >= -1e-9)  # else the support is degenerate, and its system singular
-        exact = torch.where(holds.unsqueeze(-1), affine.clamp(min=0), w)
-        exact = exact / exact.sum(dim=-1, keepdim=True).clamp(min=1e-300)
-        root = touching(piece, mean)
-        done = ~bound | ((root - tau).abs() <= 1e-9 * tau)  # the gap is of second order in the shift
-        answer[where], shift[where] = exact, torch.where(bound, tau, 0.0)
-        beyond = outside(w, tau, flat, mean)
-        low, high = torch.where(beyond, tau, low), torch.where(beyond, high, tau)
-        tau = root
         if cpu:
-            left = (~done & (high - low > 1e-14 * low)).nonzero().squeeze(-1)
+            left = (bound & (high - low > 1e-14 * low)).nonzero().squeeze(-1)
             if not left.numel():
                 break
-            if left.numel() < len(done):
-                flat, mean = flat.select(left), Mean(*(field[left] for field in mean))
-                low, high, tau, w, bound, where = (t[left] for t in (low, high, tau, w, bound, where))
-    return answer.reshape(form.norms.shape), shift.reshape(batch)
+            if left.numel() < len(bound):
+                path = path.select(left)
+                fields = (H, sign, y, low, high, shift, bound, where)
+                H, sign, y, low, high, shift, bound, where = (field[left] for field in fields)
+        within = (shift > low) & (shift < high) & shift.isfinite()
+        shift = torch.where(bound, torch.where(within, shift, _between(low, high)), 1.0)
+        b = sign.unsqueeze(-1) * path.t - shift.unsqueeze(-1) * path.a
+        y = nonnegative_qp(H, b, path.acting, path.noise, start=y > 0)
+        root, exact = _piece(path, H, sign, y, shift, excess)
+        early = path.violates(outside, y, shift) == (sign > 0)
+        low, high = torch.where(early, shift, low), torch.where(early, high, shift)
+        answer[where] = torch.where(bound.unsqueeze(-1), exact, answer[where])
+        found[where] = torch.where(bound, shift, found[where])
+        bound = bound & ~((root - shift).abs() <= 1e-9 * shift)  # the gap is of second order in the shift
+        shift = root
+    return answer, found
 
 
-def _point(form: NormalForm, mean: Mean, tau: Tensor) -> Tensor:
-    """Min-norm weights of the gradients shifted by ``tau g_0``."""
-    pull = tau.unsqueeze(-1) * mean.products
-    shifted = form.gramian + pull.unsqueeze(-1) + pull.unsqueeze(-2) + (tau.square() * mean.square)[..., None, None]
-    return simplex_weights(normal_form(shifted, form.present)._replace(noise=form.noise))
+def _piece(path: Path, H: Tensor, sign: Tensor, y: Tensor, shift: Tensor, excess: Excess) -> tuple[Tensor, Tensor]:
+    """The shift at which the constraint touches on the support of ``y``, and the point at ``shift`` there, else ``y``."""
+    free = (y > 0).to(y.dtype)
+    M = H * (free.unsqueeze(-1) * free.unsqueeze(-2))
+    M.diagonal(dim1=-2, dim2=-1).add_(torch.where(free > 0, 2 * y.shape[-1] * path.noise, 1.0))
+    right = torch.stack([sign.unsqueeze(-1) * path.t * free, -path.a * free], dim=-1)
+    both = torch.cholesky_solve(right, torch.linalg.cholesky_ex(M).L)
+    p, q = both.unbind(dim=-1)
+    Cp, Cq = (path.cosines @ both).unbind(dim=-1)
+    products = [(x * z).sum(dim=-1) for x, z in ((p, Cp), (p, Cq), (q, Cq), (path.a, p), (path.a, q))]
+    c0, c1, c2 = excess(Piece(*products, path.square))
+    at = p + shift.unsqueeze(-1) * q
+    valid = at.amin(dim=-1) >= -1e-9 * at.abs().amax(dim=-1)  # else the support is degenerate, and its system singular
+    return _root((sign * c0, sign * c1, sign * c2)), torch.where(valid.unsqueeze(-1), at.clamp(min=0), y)
+
+
+def _root(quadratic: Quadratic) -> Tensor:
+    """Where the excess turns from positive to negative; infinite if it stays positive."""
+    c0, c1, c2 = quadratic
+    inside = c1 * c1 - c0 * c2
+    root = inside.clamp(min=0).sqrt()
+    falls = torch.where(c1 >= 0, c2 < 0, inside >= 0)
+    ahead = torch.where(c1 >= 0, (c1 + root) / torch.where(c2 < 0, -c2, 1.0), c0 / (root - c1))  # no digits cancel in either
+    return torch.where(falls, ahead, torch.inf)
+
+
+def _between(low: Tensor, high: Tensor) -> Tensor:
+    """A shift between the bounds where Newton's method gives none."""
+    return torch.where(high.isinf(), (4 * low).clamp(min=1.0), torch.where(low > 0, (low * high).sqrt(), high / 16))
 
 
 def square_length(form: NormalForm, w: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
 r"""Best worst-case improvement near the mean gradient: within a ball (CAGrad) or within a cone (ConicGrad).
 
 Both directions are multiples of a min-norm point of the hull of shifted gradients :math:`g_k + \tau g_0`, where :math:`g_0` is
-the mean gradient. They differ in the equation that picks the shift: the ball touches where
+the mean gradient (``shifted_path``). They differ in the equation that picks the shift: the ball touches where
 :math:`\lVert J^\top w \rVert = \tau c \lVert g_0 \rVert`, the cone where :math:`\cos(J^\top w + \tau g_0, g_0) = c`. On a fixed
-support w is affine in the shift, both equations are at most quadratic, and Newton's method is exact once the support is.
+support both are quadratic in the shift, and Newton's method is exact once the support is.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from torch import Tensor
 from moo_mtl.errors import InputError
 from moo_mtl.solvers import chunks, reference, single
 from moo_mtl.solvers.backend import ACCURACY, Backend, Constraints, as_judged, wants_cvxpy
-from moo_mtl.solvers.dual_cone import project_weights
 from moo_mtl.solvers.min_norm import simplex_weights
 from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, times
-from moo_mtl.solvers.shifted_path import Mean, Piece, search, square_length
+from moo_mtl.solvers.shifted_path import Mean, Path, Piece, Quadratic, search, square_length
 from moo_mtl.solvers.solution import Solution
 
 STATIONARY = 16  # times K eps: squared distance of the hull from 0 that rounding hides, relative to the largest gradient
@@ -66,22 +65,27 @@ def cagrad(
     if wants_cvxpy(backend, extra_constraints):
         w = reference.cagrad(form, c, extra_constraints)
         return as_judged(_certified_ball(form._replace(noise=ACCURACY), mean, c, w), extra_constraints)
-    nearest = simplex_weights(form)
-    settled, still = _stationary_ball(form, mean, c, square_length(form, nearest))
+    moving = square_length(form, simplex_weights(form)) > STATIONARY * form.noise * form.norms.shape[-1]
 
-    def touching(on: Piece, mean: Mean) -> Tensor:
-        rest = c * c * mean.square - on.bend
-        return torch.where(rest > 0, on.nearest / rest, torch.inf).sqrt()
+    def excess(on: Piece) -> Quadratic:
+        return on.pp, on.pq, on.qq - c * c * on.square
 
-    def outside(w: Tensor, tau: Tensor, form: NormalForm, mean: Mean) -> Tensor:
-        return square_length(form, w) >= tau.square() * c * c * mean.square
+    def outside(length: Tensor, along: Tensor, square: Tensor, shift: Tensor) -> Tensor:
+        return length >= shift.square() * c * c * square
 
-    w, _ = search(form, mean, nearest, touching, outside, ~still)
-    moving = _certified_ball(form, mean, c, w)
+    path = Path.of(form, mean)
+    projection = path.projection()
+    beyond = path.violates(outside, projection, torch.ones_like(path.square))
+    y, _ = search(path, excess, outside, moving.reshape(-1) | beyond, beyond, projection)
+    w = (y * path.t).reshape(form.norms.shape)
+    moved = _certified_ball(form, mean, c, w / w.sum(dim=-1, keepdim=True).clamp(min=1e-300))
+    still = ~moving & ~beyond.reshape(moving.shape)
+    stays = mean.weights + (projection / path.norms).reshape(w.shape) if c < 1 else torch.zeros_like(w)
+    settled = _certified_still(form, stays)
     return Solution(
         *(
             torch.where(still if a.ndim == still.ndim else still.unsqueeze(-1), a, b)
-            for a, b in zip(settled, moving, strict=True)
+            for a, b in zip(settled, moved, strict=True)
         )
     )
 
@@ -124,22 +128,29 @@ def conicgrad(
         w, weights = reference.conicgrad(form, c, extra_constraints)
         return as_judged(_certified_cone(form._replace(noise=ACCURACY), mean, c, w, weights), extra_constraints)
     nearest = simplex_weights(form)
-
-    def touching(on: Piece, mean: Mean) -> Tensor:
-        # (tau A + e)^2 = c^2 g (h + 2 tau e + tau^2 A), A = g - bend: the larger root of a quadratic.
-        A, e, edge = mean.square - on.bend, on.along, c * c * mean.square
-        square, half, rest = A * (A - edge), e * (A - edge), e * e - edge * on.nearest
-        root = (-half + (half * half - square * rest).clamp(min=0).sqrt()) / torch.where(square > 0, square, 1.0)
-        return torch.where(square > 0, root.clamp(min=0), torch.inf)
-
-    def outside(w: Tensor, tau: Tensor, form: NormalForm, mean: Mean) -> Tensor:
-        forward = (w * mean.products).sum(dim=-1)
-        length = square_length(form, w) + 2 * tau * forward + tau.square() * mean.square
-        return forward + tau * mean.square < c * (mean.square * length.clamp(min=0)).sqrt()
-
     moving = square_length(form, nearest) > STATIONARY * form.noise * form.norms.shape[-1]
-    w, tau = search(form, mean, nearest, touching, outside, moving)
-    along = w + tau.unsqueeze(-1) * mean.weights
+
+    def excess(on: Piece) -> Quadratic:
+        # |g_0|^2 c^2 |d|^2 - (g_0'd)^2 for d = sum_k y_k g_k / n_k + s g_0
+        edge, forward = c * c * on.square, on.aq + on.square
+        return (
+            edge * on.pp - on.ap * on.ap,
+            edge * (on.pq + on.ap) - on.ap * forward,
+            edge * (on.qq + 2 * on.aq + on.square) - forward * forward,
+        )
+
+    def outside(length: Tensor, along: Tensor, square: Tensor, shift: Tensor) -> Tensor:
+        reach = length + 2 * shift * along + shift.square() * square
+        return along + shift * square < c * (square * reach.clamp(min=0)).sqrt()
+
+    path = Path.of(form, mean)
+    projection = path.projection()
+    beyond = path.violates(outside, projection, torch.ones_like(path.square))  # then no direction of the cone improves all
+    y, shift = search(path, excess, outside, moving.reshape(-1) & ~beyond, torch.zeros_like(beyond), projection)
+    w = (torch.where(beyond.unsqueeze(-1), projection, y) / path.norms).reshape(form.norms.shape)
+    w = torch.where(moving.unsqueeze(-1), w, nearest)
+    moving = moving & ~beyond.reshape(moving.shape)
+    along = w + shift.reshape(moving.shape).unsqueeze(-1) * mean.weights
     least = times(form.gramian, along).masked_fill(~form.present, torch.inf).amin(dim=-1).clamp(min=0)
     length = square_length(form, along)
     weights = torch.where(moving & (length > 0), least / length, 0.0).nan_to_num(posinf=0.0).unsqueeze(-1) * along
@@ -156,19 +167,14 @@ def _certified_ball(form: NormalForm, mean: Mean, c: float, w: Tensor) -> Soluti
     return in_their_units(form, weights, value, gap, gap <= 100 * form.tolerance * form.mean_square)
 
 
-def _stationary_ball(form: NormalForm, mean: Mean, c: float, nearest: Tensor) -> tuple[Solution, Tensor]:
+def _certified_still(form: NormalForm, weights: Tensor) -> Solution:
     """The best value is 0 where the hull holds 0 and the ball meets the dual cone: g_0 projected, or no step if c >= 1."""
-    still = nearest <= STATIONARY * form.noise * form.norms.shape[-1]
-    weights = torch.zeros_like(mean.weights)
-    if c < 1 and (form.gramian.device.type != "cpu" or bool(still.any())):
-        weights = project_weights(form, mean.weights, form.present)
-        still = still & (square_length(form, weights - mean.weights) <= c * c * mean.square)
     worst = times(form.gramian, weights).masked_fill(~form.present, torch.inf).amin(dim=-1)
     value = torch.where(form.present.any(dim=-1), worst, 0.0)
     gap = (-value).clamp(min=0)
     noise = form.noise * form.norms.shape[-1] * weights.abs().sum(dim=-1)
     limit = torch.maximum(100 * form.tolerance * form.mean_square, 8 * noise)
-    return in_their_units(form, weights, value, gap, gap <= limit), still
+    return in_their_units(form, weights, value, gap, gap <= limit)
 
 
 def _certified_cone(form: NormalForm, mean: Mean, c: float, w: Tensor, weights: Tensor) -> Solution:
