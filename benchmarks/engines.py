@@ -1,6 +1,6 @@
 """Time and memory of a step's per-task gradients: every engine and torchjd on the same models, as ratios to one backward pass.
 
-    python benchmarks/engines.py [--quick] [--out docs/results/engines.md]
+    python benchmarks/engines.py [--models lenet mlp-32] [--tasks 2 10] [--memory]
 
 A contender's call is what comes after the forward pass: gradients of K tasks, the weights of a fixed rule (MGDA),
 `.grad` filled. The forward pass is made anew for each call and timed by itself, and the floor is one backward pass
@@ -10,12 +10,12 @@ of the summed loss.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import importlib.util
-import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +71,7 @@ class Case:
             )  # fmt: skip
             self.inputs, width = torch.randn(32, 3, 16, 16), 256
         self.heads = nn.ModuleList(nn.Linear(width, 10) for _ in range(n_tasks))
+        self.optimizer = torch.optim.SGD((*self.trunk.parameters(), *self.heads.parameters()), lr=1e-4)
         self.labels = torch.randint(0, 10, (n_tasks, len(self.inputs)))
 
     def forward(self) -> tuple[Tensor, list[Tensor]]:
@@ -135,10 +136,13 @@ def _torchjd(name: str, case: Case) -> Callable[[Tensor, list[Tensor]], None]:
 
 
 def times(model: str, n_tasks: int, names: list[str], rounds: int) -> dict[str, np.ndarray | str]:
-    """Seconds of one call, ``[rounds]`` each, interleaved; a contender that raises is recorded with its error."""
+    """Seconds of one call and of the whole iteration around it (forward, call, SGD), ``[2, rounds]``, interleaved.
+
+    A contender that raises is recorded with its error.
+    """
     cases: dict[str, Case] = {}  # one each: hooks that a contender leaves on its model must slow down nobody else
     steps: dict[str, Callable[[Tensor, list[Tensor]], None]] = {}
-    found: dict[str, list[float]] = {}
+    found: dict[str, list[tuple[float, float]]] = {}
     failed: dict[str, np.ndarray | str] = {}
     for name in names:
         case = cases[name] = Case(model, n_tasks)
@@ -153,15 +157,18 @@ def times(model: str, n_tasks: int, names: list[str], rounds: int) -> dict[str, 
             steps[name], found[name] = step, []
     for _ in range(rounds):
         for name, step in steps.items():
-            case, total, calls = cases[name], 0.0, 0
+            case, total, whole, calls = cases[name], 0.0, 0.0, 0
             while total < 0.02 or calls < 1:
                 case.clear()
+                first = time.perf_counter()
                 z, losses = case.forward()
                 begin = time.perf_counter()
                 step(z, losses)
                 total, calls = total + time.perf_counter() - begin, calls + 1
-            found[name].append(total / calls)
-    return failed | {name: np.array(values) for name, values in found.items()}
+                case.optimizer.step()
+                whole += time.perf_counter() - first
+            found[name].append((total / calls, whole / calls))
+    return failed | {name: np.array(values).T for name, values in found.items()}
 
 
 def peak_memory(model: str, n_tasks: int, name: str) -> float:
@@ -172,50 +179,83 @@ def peak_memory(model: str, n_tasks: int, name: str) -> float:
 
 
 def _measure_memory(model: str, n_tasks: int, name: str) -> float:
-    case = Case(model, n_tasks)
-    step = contender(name, case)
     small = Case("mlp-32", 2)
     contender(name, small)(*small.forward())  # imports and first-call buffers are not the step's
     del small
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    case = Case(model, n_tasks)
+    step = contender(name, case)
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the high-water mark begins anew
+    before = _status("VmRSS")
     step(*case.forward())
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return (_status("VmHWM") - before) / 1024
 
 
-def page(rounds: int, memory: bool, models: tuple[str, ...], tasks: tuple[int, ...]) -> str:
-    """The tables as Markdown."""
+def _status(entry: str) -> float:
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(entry))
+
+
+def page(rounds: int, models: tuple[str, ...], tasks: tuple[int, ...]) -> str:
+    """The tables of times as Markdown."""
     peers = list(PEERS) if importlib.util.find_spec("torchjd") else []
     names = ["floor", *ENGINES, BY_HAND, *peers]
     lines = [f"Measured on {machine()}.", "" if peers else "torchjd is not installed here, so its rows are missing.", ""]
     for model in models:
-        lines += [
-            f"### {model}",
-            "",
-            "| time / floor | " + " | ".join(f"K = {k}" for k in tasks) + " |",
-            "|---|" + "---|" * len(tasks),
-        ]
-        cells: dict[str, list[str]] = {name: [] for name in names if name != "floor"}
+        columns: dict[str, list[str]] = {name: [] for name in names[1:]}
+        columns |= {name: [] for name in _VERSUS if peers}
         for k in tasks:
             found = times(model, k, names, rounds)
-            for name in cells:
+            floor = np.asarray(found["floor"])[0]
+            for name in names[1:]:
                 value = found[name]
-                cells[name].append(value if isinstance(value, str) else str(ratio(value, np.asarray(found["floor"]))))
+                columns[name].append(value if isinstance(value, str) else str(ratio(value[0], floor)))
+            for name in _VERSUS if peers else ():
+                columns[name].append(_versus(name, found, peers))
             print(f"{model} K={k} done", file=sys.stderr)
-        lines += [f"| {name} | " + " | ".join(row) + " |" for name, row in cells.items()] + [""]
-        if memory:
-            few = [k for k in tasks if k in (2, 10)]
-            lines += ["| peak MiB | " + " | ".join(f"K = {k}" for k in few) + " |", "|---|" + "---|" * len(few)]
-            lines += [
-                f"| {name} | " + " | ".join(f"{peak_memory(model, k, name):.0f}" for k in few) + " |" for name in names
-            ] + [""]
+        lines += [f"### {model}", "", *_table("time / floor", tasks, columns), ""]
     return "\n".join(lines)
+
+
+_VERSUS = ("**torchjd : auto**", "**best peer : auto**", "**whole iteration, torchjd : auto**")
+
+
+def _versus(name: str, found: dict[str, np.ndarray | str], peers: list[str]) -> str:
+    """How many times longer a peer takes than ``auto``, in the same rounds."""
+    arrays = {who: value for who, value in found.items() if not isinstance(value, str)}
+    if "torchjd" not in arrays:
+        return "-"
+    if "iteration" in name:
+        return str(ratio(arrays["torchjd"][1], arrays["auto"][1]))
+    if "best" in name:
+        best = min(
+            (arrays[who][0] for who in (*peers, BY_HAND) if who in arrays), key=lambda seconds: float(np.median(seconds))
+        )
+        return str(ratio(best, arrays["auto"][0]))
+    return str(ratio(arrays["torchjd"][0], arrays["auto"][0]))
+
+
+def memory_page(models: tuple[str, ...], tasks: tuple[int, ...]) -> str:
+    """The table of peak memory as Markdown."""
+    names = ["floor", *ENGINES, BY_HAND, *(PEERS if importlib.util.find_spec("torchjd") else ())]
+    cells = [(model, k) for model in models for k in tasks]
+    columns = {name: [f"{peak_memory(model, k, name):.1f}" for model, k in cells] for name in names}
+    return "\n".join(_table("peak MiB over idle", [f"{model}, {k}" for model, k in cells], columns))
+
+
+def _table(corner: str, heads: Sequence[object], columns: dict[str, list[str]]) -> list[str]:
+    lines = [f"| {corner} | " + " | ".join(head if isinstance(head, str) else f"K = {head}" for head in heads) + " |"]
+    lines.append("|---|" + "---|" * len(heads))
+    return lines + [f"| {name} | " + " | ".join(row) + " |" for name, row in columns.items()]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="three rounds, K = 2 and 10, no memory")
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
-    parser.add_argument("--out", type=Path, help="write the tables here as well")
+    parser.add_argument("--tasks", nargs="+", type=int, default=list(TASKS))
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--quick", action="store_true", help="three rounds, K = 2 and 10")
+    parser.add_argument("--memory", action="store_true", help="peak memory instead of times")
     parser.add_argument("--memory-of", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -223,11 +263,8 @@ def main() -> None:
         model, n_tasks, name = arguments.memory_of
         print(_measure_memory(model, int(n_tasks), name))
         return
-    quick = arguments.quick
-    text = page(3 if quick else 7, not quick, tuple(arguments.models), (2, 10) if quick else TASKS)
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(text + "\n", encoding="utf-8")
+    models, tasks = tuple(arguments.models), (2, 10) if arguments.quick else tuple(arguments.tasks)
+    print(memory_page(models, tasks) if arguments.memory else page(3 if arguments.quick else arguments.rounds, models, tasks))
 
 
 if __name__ == "__main__":
