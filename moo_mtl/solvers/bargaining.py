@@ -14,6 +14,7 @@ from moo_mtl.solvers.solution import Solution
 STEPS = 100  # of Newton; quadratic convergence ends most problems within ten
 HALVINGS = 12  # of a step that does not decrease the potential
 ACCURATE = 1e-10  # relative error of the weights at which a solution counts as converged
+GENTLE = 2.0  # alpha up to which Newton's method starts from scratch
 LOST = 1e-2  # relative error of the weights above which rounding hides whether there is a solution
 
 
@@ -103,7 +104,13 @@ def _newton(form: NormalForm, acting: Tensor, alpha: float) -> Tensor:
     norms = torch.where(on, form.norms.reshape(-1, K), 1.0)
     r = norms ** (2 * (1 - alpha) / (1 + alpha))
     r = torch.where(on, r / r.masked_fill(~on, 0.0).amax(dim=-1, keepdim=True).clamp(min=1e-300), 1.0)
-    v = C.clamp(min=0).sum(dim=-1).clamp(min=1e-300) ** (-alpha / (1 + alpha))
+    if alpha <= GENTLE:
+        v = C.clamp(min=0).sum(dim=-1).clamp(min=1e-300) ** (-alpha / (1 + alpha))
+    else:
+        # Tasks that are not among the worst get weights of many decades below the others', a long way for Newton's method. Their
+        # rates w^(-1/alpha) hardly depend on alpha: take them from the solution for alpha / 2.
+        easier = _newton(form, acting, alpha / 2).reshape(-1, K)
+        v = easier.clamp(min=1e-145) ** 2 * norms ** (-2 * alpha**2 / (1 + alpha) / (2 + alpha))
     v = torch.where(on, v, 0.0)
     if C.device.type != "cpu":
         for _ in range(STEPS):
