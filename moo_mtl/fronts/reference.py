@@ -77,11 +77,9 @@ def reference(
     if algorithm is not None and algorithm not in ALGORITHMS:
         raise unknown("algorithm", algorithm, ALGORITHMS)
     if algorithm is None:
-        if problem.exact_front is not None or problem.exact_set is not None:
-            return Reference(problem.front(n), "exact")
-        path = _stored(problem)
-        if path is not None:
-            return Reference(_read(path, problem), "stored")
+        found = known(problem, n)
+        if found is not None:
+            return found
         algorithm = "nsga2" if problem.n_tasks <= 2 else "nsga3"
     settings = _settings(problem, algorithm, population, generations, seed)
     key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
@@ -89,6 +87,18 @@ def reference(
     if not path.exists():
         _write(path, trace_by_pymoo(problem, algorithm, population, generations, seed), settings)
     return Reference(_load(path, settings), "traced")
+
+
+def known(problem: Problem, n: int = 500) -> Reference | None:
+    """The exact front, else the published file, else nothing: what ``reference`` finds without computing.
+
+    Raises:
+        DataError: a stored file is not what it should be.
+    """
+    if problem.exact_front is not None or problem.exact_set is not None:
+        return Reference(problem.front(n), "exact")
+    path = _stored(problem)
+    return None if path is None else Reference(_read(path, problem), "stored")
 
 
 def trace_by_pymoo(problem: Problem, algorithm: str, population: int, generations: int, seed: int) -> Tensor:

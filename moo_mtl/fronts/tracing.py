@@ -39,7 +39,8 @@ def trace_front(
         problem: what is minimised.
         rule: any; of a rule that follows no preference (MGDA, MOO-SVGD, hypervolume) only the number of preferences is used.
         preferences: ``[N, K]``, in the rule's own sense.
-        starts: ``[N, D]``, one for each; by default drawn uniformly from the box.
+        starts: ``[N, D]``, one for each; by default drawn uniformly from the box, or without
+            one the problem's own, in turn.
         steps: how many.
         lr: learning rate, a number or a function of the step; in shares of the box with ``units``.
         optimizer: as in ``trace``.
@@ -107,7 +108,9 @@ def onto_bounds(problem: Problem, x: Tensor, within: float) -> Tensor:
 
 def _drawn(problem: Problem, n: int, seed: int) -> Tensor:
     if problem.bounds is None:
-        raise InputError(f"problem {problem.name!r} has no bounds to draw starts from; give starts=, one point a preference")
+        if problem.starts is None:
+            raise InputError(f"problem {problem.name!r} has no bounds to draw starts from; give starts=, one a preference")
+        return problem.starts[torch.arange(n) % len(problem.starts)]
     low, high = problem.bounds
     return low + (high - low) * uniforms(seed, torch.arange(n), 0, problem.n_dim)
 

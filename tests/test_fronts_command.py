@@ -1,0 +1,98 @@
+"""`moo-mtl front` as a user meets it: files that agree with each other, and one sentence for what is wrong."""
+
+import csv
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from moo_mtl import cli, problems
+from moo_mtl.front_report import spread
+from moo_mtl.fronts import Front
+
+
+@pytest.fixture
+def moo_mtl(monkeypatch, capfd, tmp_path):
+    """Runs the command in an empty folder; gives exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["moo-mtl", "front", *arguments])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code
+        return code or 0, *capfd.readouterr()
+
+    return run
+
+
+def table(path):
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_figure_indicators_and_certified_points(moo_mtl, tmp_path):
+    code, printed, _ = moo_mtl(
+        "zdt1", "--rules", "stch,linear", "--preferences", "12", "--steps", "150", "--set", "stch.mu=0.02"
+    )
+    assert code == 0
+    folder = tmp_path / "fronts" / "zdt1"
+    assert {file.name for file in folder.iterdir()} == {
+        *("front.pdf", "front.png", "indicators.csv", "stch.csv", "stch.npz", "linear.csv", "linear.npz")
+    }
+    assert (folder / "front.pdf").read_bytes().startswith(b"%PDF")
+    assert (folder / "front.png").stat().st_size > 10_000
+
+    saved, problem = Front.load(folder / "stch.npz"), problems.get("zdt1")
+    assert torch.equal(problem.evaluate(saved.x), saved.points)
+    assert torch.equal(saved.preferences, spread(12, 2))
+    lines = table(folder / "stch.csv")
+    for column, kept in (("loss 1", saved.points[:, 0]), ("upper bound", saved.upper), ("x 30", saved.x[:, 29])):
+        assert torch.equal(torch.tensor([float(line[column]) for line in lines], dtype=torch.float64), kept)
+    rows = {line["rule"]: line for line in table(folder / "indicators.csv")}
+    assert list(rows) == ["stch", "linear"]
+    assert 0.9 < float(rows["stch"]["HV ratio"]) < 1
+    assert float(rows["stch"]["largest bound"]) < 1e-6
+    assert rows["stch"]["HV ratio"] in printed
+
+
+@pytest.mark.parametrize("n_tasks", [3, 4])
+def test_more_losses(moo_mtl, tmp_path, n_tasks):
+    settings = ("--preferences", "8", "--steps", "3", "--rules", "pbi", "--out", "here", "--set", f"problem.n_tasks={n_tasks}")
+    assert moo_mtl("dtlz2", *settings)[0] == 0
+    assert (tmp_path / "here" / "front.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["zdt9"], "unknown problem 'zdt9'"),
+        (["zdt1", "--rules", "linear,nonsense"], "unknown rule 'nonsense'"),
+        (["zdt1", "--rules", "linear,linear"], "expected different rules"),
+        (["zdt1", "--preferences", "1"], "too few for 2 tasks"),
+        (["zdt1", "--preferences", "0"], "preferences must be positive"),
+        (["zdt1", "--steps", "0"], "steps must be positive"),
+        (["zdt1", "--lr", "nan"], "lr must be positive"),
+        (["zdt1", "--set", "mu=1"], "--set 'mu=1' is not of the form"),
+        (["zdt1", "--set", "problem.size=3"], "size"),
+        (["dtlz2", "--rules", "hypervolume"], "at most 2 tasks"),
+        (["zdt1", "--out", "/proc/nowhere"], "/proc/nowhere"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence_and_exit_code_2(moo_mtl, arguments, said):
+    code, _, errors = moo_mtl(*arguments)
+    assert code == 2
+    last = errors.strip().splitlines()[-1]
+    assert last.startswith("moo-mtl: ")
+    assert said in last
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("n_tasks", [2, 3, 5])
+def test_preferences_lie_inside_the_simplex(n_tasks):
+    found = spread(20, n_tasks)
+    assert found.shape == (20, n_tasks)
+    assert_close(found.sum(dim=-1), torch.ones(20, dtype=torch.float64))
+    assert found.min() > 0.004
