@@ -107,8 +107,8 @@ def _newton(form: NormalForm, acting: Tensor, alpha: float) -> Tensor:
     if alpha <= GENTLE:
         v = C.clamp(min=0).sum(dim=-1).clamp(min=1e-300) ** (-alpha / (1 + alpha))
     else:
-        # Tasks that are not among the worst get weights of many decades below the others', a long way for Newton's method. Their
-        # rates w^(-1/alpha) hardly depend on alpha: take them from the solution for alpha / 2.
+        # Tasks that are not among the worst get weights many decades below the others', a long way for Newton's method.
+        # Their rates w^(-1/alpha) hardly depend on alpha: take them from the solution for alpha / 2.
         easier = _newton(form, acting, alpha / 2).reshape(-1, K)
         v = easier.clamp(min=1e-145) ** 2 * norms ** (-2 * alpha**2 / (1 + alpha) / (2 + alpha))
     v = torch.where(on, v, 0.0)
@@ -190,8 +190,8 @@ def _certified(form: NormalForm, acting: Tensor, alpha: float, v: Tensor) -> Sol
 def _relative_errors(form: NormalForm, acting: Tensor, alpha: float, v: Tensor) -> tuple[Tensor, Tensor]:
     r"""Largest :math:`|dw / w|` of the next Newton step, and of the rounding errors of G's entries, ``[...]`` each.
 
-    The equation's own error :math:`|w_k^{1/\alpha} (Gw)_k - 1|` says little where alpha is small: a task that improves at a rate
-    far below the rounding of ``(Gw)_k`` has a weight that is exact all the same, fixed by its conflict with the others.
+    The equation's own error :math:`|w_k^{1/\alpha} (Gw)_k - 1|` says little where alpha is small: a task that improves at a
+    rate far below the rounding of ``(Gw)_k`` has a weight that is exact all the same, fixed by its conflict with the others.
     """
     # Row k of M (dw / w) = downhill, divided by sqrt(r_k) v_k: every entry keeps its own relative accuracy.
     root = torch.where(acting, form.norms, 1.0) ** ((1 - alpha) / (1 + alpha))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
-from moo_mtl.solvers import chunks, reference, single
+from moo_mtl.solvers import chunks, fast, reference, single
 from moo_mtl.solvers.backend import ACCURACY, Backend, Constraints, as_judged, wants_cvxpy
 from moo_mtl.solvers.nonnegative_qp import nonnegative_qp
 from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, preference_of, times
@@ -77,14 +77,16 @@ def dualproj(
 
     Source: Lopez-Paz and Ranzato (2017); TorchJD's DualProj.
     """
+    if preference is None and fast.applies(gramian, present, backend, extra_constraints):
+        return fast.solve("dualproj", gramian, lambda left: _one(normal_form(left), None))
     if single.applies(gramian, present, backend, extra_constraints) and (alone := single.dualproj(gramian, preference)):
         return alone
     form = normal_form(gramian, present)
-    u = preference_of(form, preference)
     if wants_cvxpy(backend, extra_constraints):
+        u = preference_of(form, preference)
         v = reference.dual_cone(form, u, extra_constraints)
         return as_judged(_certified(form._replace(noise=ACCURACY), u, v), extra_constraints)
-    return _certified(form, u, _project_two(form, u) if u.shape[-1] == 2 else project_weights(form, u, form.present))
+    return _one(form, preference)
 
 
 def upgrad(
@@ -115,17 +117,31 @@ def upgrad(
 
     Source: Quinton and Rey (2024), Definition of UPGrad, equation 4.
     """
+    if preference is None and fast.applies(gramian, present, backend, extra_constraints):
+        return fast.solve("upgrad", gramian, lambda left: _each(normal_form(left), None))
     if single.applies(gramian, present, backend, extra_constraints) and (alone := single.upgrad(gramian, preference)):
         return alone
     if preference is None and extra_constraints is None and chunks.many(gramian, present, backend):
         return chunks.in_chunks(upgrad, gramian)
     form = normal_form(gramian, present)
+    if wants_cvxpy(backend, extra_constraints):
+        each, u = spread(form), torch.diag_embed(preference_of(form, preference))
+        v = reference.dual_cone(each, u, extra_constraints)
+        return as_judged(_summed(form, _certified(each._replace(noise=ACCURACY), u, v)), extra_constraints)
+    return _each(form, preference)
+
+
+def _one(form: NormalForm, preference: Tensor | None) -> Solution:
+    """The preferred mean gradient, projected."""
+    u = preference_of(form, preference)
+    return _certified(form, u, _project_two(form, u) if u.shape[-1] == 2 else project_weights(form, u, form.present))
+
+
+def _each(form: NormalForm, preference: Tensor | None) -> Solution:
+    """Every gradient projected, and added up."""
     u = torch.diag_embed(preference_of(form, preference))  # [..., K, K]: one bound a row
     each = spread(form)
-    if wants_cvxpy(backend, extra_constraints):
-        v = reference.dual_cone(each, u, extra_constraints)
-        each = each._replace(noise=ACCURACY)
-    elif u.shape[-1] == 2:
+    if u.shape[-1] == 2:
         v = _project_two(each, u)
     elif u.shape[-1] == 3:
         v = _project_one_of_three(each, u)
@@ -133,12 +149,14 @@ def upgrad(
         # A gradient never needs more than p_k of itself: v_k > p_k means (Gv)_k = 0, so v'Gv = 0, and v could shrink.
         others = ~torch.eye(u.shape[-1], dtype=torch.bool, device=u.device)
         v = project_weights(each, u, each.present & others)
-    apart = _certified(each, u, v)
+    return _summed(form, _certified(each, u, v))
+
+
+def _summed(form: NormalForm, apart: Solution) -> Solution:
     w = apart.weights.sum(dim=-2)
     safe = w.nan_to_num()
     value = (times(form.gramian, safe) * safe).sum(dim=-1).clamp(min=0)
-    whole = in_their_units(form, w, value, apart.gap.sum(dim=-1) / form.unit, apart.converged.all(dim=-1))
-    return as_judged(whole, extra_constraints)
+    return in_their_units(form, w, value, apart.gap.sum(dim=-1) / form.unit, apart.converged.all(dim=-1))
 
 
 def spread(form: NormalForm) -> NormalForm:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from moo_mtl.solvers import chunks, reference, single
+from moo_mtl.solvers import chunks, fast, reference, single
 from moo_mtl.solvers.backend import ACCURACY, Backend, Constraints, as_judged, wants_cvxpy
 from moo_mtl.solvers.nonnegative_qp import nonnegative_qp
 from moo_mtl.solvers.normal_form import TOLERANCE, NormalForm, in_their_units, normal_form, times
@@ -40,6 +40,8 @@ def min_norm(
 
     Source: Desideri (2012), Theorem 2.2; Sener and Koltun (2018), equation 4.
     """
+    if gramian.shape[-1:] != (2,) and fast.applies(gramian, present, backend, extra_constraints):
+        return fast.solve("min_norm", gramian, lambda left: _exact(normal_form(left)))
     if single.applies(gramian, present, backend, extra_constraints) and (alone := single.min_norm(gramian)):
         return alone
     exact = backend == "exact" and extra_constraints is None
@@ -51,6 +53,10 @@ def min_norm(
     if wants_cvxpy(backend, extra_constraints):
         w = reference.min_norm(form, extra_constraints)
         return as_judged(certified(form._replace(noise=ACCURACY), w), extra_constraints)
+    return _exact(form)
+
+
+def _exact(form: NormalForm) -> Solution:
     return certified(form, simplex_weights(form))
 
 

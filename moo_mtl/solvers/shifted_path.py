@@ -9,8 +9,8 @@ lengths n, shortest m, :math:`t = m / n`, unit rows and :math:`a_k = g_k^\top g_
 
 the first while :math:`d = \sum_k y_k g_k / n_k + \sigma g_0` still improves every task, the second beyond: the multiplier of
 :math:`1^\top w = 1` is scaled to 1 or -1. One matrix serves every shift, and on a support y is affine in :math:`\sigma`, so
-that an equation for the shift is solved exactly once the support is right. Between the two, at :math:`\sigma = \infty`, d is the
-projection of the mean gradient onto the dual cone.
+that an equation for the shift is solved exactly once the support is right. Between the two, at :math:`\sigma = \infty`, d is
+the projection of the mean gradient onto the dual cone.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ class Path(NamedTuple):
         return cls(form.cosines.reshape(-1, K, K), t, a, mean.square.reshape(-1), acting, norms, form.noise)
 
     def select(self, index: Tensor) -> Path:
-        return Path(*(field[index] for field in self[:-1]), self.noise)
+        cosines, t, a, square, acting, norms = (field[index] for field in self[:-1])
+        return Path(cosines, t, a, square, acting, norms, self.noise)
 
     def projection(self) -> Tensor:
         """The end at infinity: y with which g_0 is projected onto the dual cone, ``[B, K]``."""
@@ -143,8 +144,8 @@ def _piece(path: Path, H: Tensor, sign: Tensor, y: Tensor, shift: Tensor, excess
     both = torch.cholesky_solve(right, torch.linalg.cholesky_ex(M).L)
     p, q = both.unbind(dim=-1)
     Cp, Cq = (path.cosines @ both).unbind(dim=-1)
-    products = [(x * z).sum(dim=-1) for x, z in ((p, Cp), (p, Cq), (q, Cq), (path.a, p), (path.a, q))]
-    c0, c1, c2 = excess(Piece(*products, path.square))
+    pp, pq, qq = (p * Cp).sum(dim=-1), (p * Cq).sum(dim=-1), (q * Cq).sum(dim=-1)
+    c0, c1, c2 = excess(Piece(pp, pq, qq, (path.a * p).sum(dim=-1), (path.a * q).sum(dim=-1), path.square))
     at = p + shift.unsqueeze(-1) * q
     valid = at.amin(dim=-1) >= -1e-9 * at.abs().amax(dim=-1)  # else the support is degenerate, and its system singular
     return _root((sign * c0, sign * c1, sign * c2)), torch.where(valid.unsqueeze(-1), at.clamp(min=0), y)

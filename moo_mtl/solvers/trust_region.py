@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
-from moo_mtl.solvers import chunks, reference, single
+from moo_mtl.solvers import chunks, fast, reference, single
 from moo_mtl.solvers.backend import ACCURACY, Backend, Constraints, as_judged, wants_cvxpy
 from moo_mtl.solvers.min_norm import simplex_weights
 from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, times
@@ -56,38 +56,17 @@ def cagrad(
     """
     if not 0 <= c < float("inf"):
         raise InputError(f"cagrad: c must be finite and at least 0, found {c}")
+    if c > 0 and fast.applies(gramian, present, backend, extra_constraints):
+        return fast.solve("cagrad", gramian, lambda left: _in_ball(normal_form(left), c), c)
     if c > 0 and single.applies(gramian, present, backend, extra_constraints) and (alone := single.cagrad(gramian, c)):
         return alone
     if extra_constraints is None and chunks.many(gramian, present, backend):
         return chunks.in_chunks(lambda part: cagrad(part, c), gramian)
     form = normal_form(gramian, present)
-    mean = Mean.of(form)
     if wants_cvxpy(backend, extra_constraints):
         w = reference.cagrad(form, c, extra_constraints)
-        return as_judged(_certified_ball(form._replace(noise=ACCURACY), mean, c, w), extra_constraints)
-    moving = square_length(form, simplex_weights(form)) > STATIONARY * form.noise * form.norms.shape[-1]
-
-    def excess(on: Piece) -> Quadratic:
-        return on.pp, on.pq, on.qq - c * c * on.square
-
-    def outside(length: Tensor, along: Tensor, square: Tensor, shift: Tensor) -> Tensor:
-        return length >= shift.square() * c * c * square
-
-    path = Path.of(form, mean)
-    projection = path.projection()
-    beyond = path.violates(outside, projection, torch.ones_like(path.square))
-    y, _ = search(path, excess, outside, moving.reshape(-1) | beyond, beyond, projection)
-    w = (y * path.t).reshape(form.norms.shape)
-    moved = _certified_ball(form, mean, c, w / w.sum(dim=-1, keepdim=True).clamp(min=1e-300))
-    still = ~moving & ~beyond.reshape(moving.shape)
-    stays = mean.weights + (projection / path.norms).reshape(w.shape) if c < 1 else torch.zeros_like(w)
-    settled = _certified_still(form, stays)
-    return Solution(
-        *(
-            torch.where(still if a.ndim == still.ndim else still.unsqueeze(-1), a, b)
-            for a, b in zip(settled, moved, strict=True)
-        )
-    )
+        return as_judged(_certified_ball(form._replace(noise=ACCURACY), Mean.of(form), c, w), extra_constraints)
+    return _in_ball(form, c)
 
 
 def conicgrad(
@@ -155,6 +134,33 @@ def conicgrad(
     length = square_length(form, along)
     weights = torch.where(moving & (length > 0), least / length, 0.0).nan_to_num(posinf=0.0).unsqueeze(-1) * along
     return _certified_cone(form, mean, c, w, weights)
+
+
+def _in_ball(form: NormalForm, c: float) -> Solution:
+    mean = Mean.of(form)
+    moving = square_length(form, simplex_weights(form)) > STATIONARY * form.noise * form.norms.shape[-1]
+
+    def excess(on: Piece) -> Quadratic:
+        return on.pp, on.pq, on.qq - c * c * on.square
+
+    def outside(length: Tensor, along: Tensor, square: Tensor, shift: Tensor) -> Tensor:
+        return length >= shift.square() * c * c * square
+
+    path = Path.of(form, mean)
+    projection = path.projection()
+    beyond = path.violates(outside, projection, torch.ones_like(path.square))
+    y, _ = search(path, excess, outside, moving.reshape(-1) | beyond, beyond, projection)
+    w = (y * path.t).reshape(form.norms.shape)
+    moved = _certified_ball(form, mean, c, w / w.sum(dim=-1, keepdim=True).clamp(min=1e-300))
+    still = ~moving & ~beyond.reshape(moving.shape)
+    stays = mean.weights + (projection / path.norms).reshape(w.shape) if c < 1 else torch.zeros_like(w)
+    settled = _certified_still(form, stays)
+    return Solution(
+        *(
+            torch.where(still if a.ndim == still.ndim else still.unsqueeze(-1), a, b)
+            for a, b in zip(settled, moved, strict=True)
+        )
+    )
 
 
 def _certified_ball(form: NormalForm, mean: Mean, c: float, w: Tensor) -> Solution:
