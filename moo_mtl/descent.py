@@ -44,10 +44,11 @@ def step(
         return -lr * direction, state
     beta1, beta2 = betas
     first = torch.lerp(state.first, direction, 1 - beta1)
-    second = beta2 * state.second + (1 - beta2) * direction.square()
+    second = torch.lerp(state.second, direction.square(), 1 - beta2)
     taken = state.taken + 1
     short, late = (1 - torch.pow(beta, taken).unsqueeze(-1) for beta in betas)
-    return -lr / short * first / ((second / late).sqrt() + eps), Moments(first, second, taken)
+    size = (second / late).sqrt_().add_(eps)
+    return (first * (-lr / short)).div_(size), Moments(first, second, taken)
 
 
 def clipped(direction: Tensor, longest: float | None) -> Tensor:

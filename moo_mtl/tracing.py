@@ -157,7 +157,7 @@ def trace(
             entry = -(-taken // record_every)
             log.record(entry, taken, point, weighing)
             if taken == steps or (certify_every and entry % certify_every == 0):
-                upper = log.certify(entry, taken, point, certify_every)
+                upper = log.certify(entry, taken, point, view.box, certify_every)
                 if until is not None:
                     now = now._replace(status=torch.where((now.status == MOVING) & (upper <= until), STATIONARY, now.status))
             if progress is not None:
@@ -169,7 +169,7 @@ def trace(
 
         direction = descent.clipped(_direction(weighing, point), clip)
         move, moments = descent.step(direction, now.moments, at(lr, taken + 1), betas)
-        going = (now.status == MOVING) & move.isfinite().all(dim=-1)
+        going = (now.status == MOVING) & _finite(move)
         after = _Now(view.box.keep(now.place + move), moments, rule_state, now.status)
         if on_device or not bool(going.all()):
             after = keep_where(going, after, now)
@@ -200,7 +200,6 @@ class _Point(NamedTuple):
     x: Tensor
     losses: Tensor
     jacobian: Tensor
-    sides: Tensor | None
     rows: Tensor
     finite: Tensor
     seen: Observation
@@ -221,7 +220,7 @@ class _View:
     def at(self, place: Tensor, step: int) -> _Point:
         x = self.box.leave(place)
         losses, jacobian = self.problem.differentiate(x)
-        finite = losses.isfinite().all(dim=-1) & jacobian.isfinite().all(dim=(-2, -1))
+        finite = _finite(losses) & _finite(jacobian.flatten(-2))
         rows, left, right = self._noisy(self.box.rows(place, jacobian), step)
         needs = self.needs
         G = gramian(rows) if needs & (Needs.GRAMIAN | Needs.PRODUCTS) else None
@@ -236,7 +235,7 @@ class _View:
             present=None if x.device.type == "cpu" and bool(finite.all()) else finite[..., None].expand_as(losses),
             step=step,
         )
-        return _Point(x, losses, jacobian, self.box.sides(x) if self.box.bounds else None, rows, finite, seen)
+        return _Point(x, losses, jacobian, rows, finite, seen)
 
     def _uniforms(self, losses: Tensor, step: int) -> Tensor:
         return uniforms(2 * self.seed, _members(losses), step, self.draws(self.problem.n_tasks, self.problem.n_dim))
@@ -294,13 +293,13 @@ class _Log(NamedTuple):
             taken,
         )
 
-    def certify(self, entry: int, taken: int, point: _Point, certify_every: int) -> Tensor:
+    def certify(self, entry: int, taken: int, point: _Point, box: Box, certify_every: int) -> Tensor:
         place = -(-entry // certify_every) if certify_every else 0
         jacobian = torch.where(point.finite[..., None, None], point.jacobian, 0.0)
-        if point.sides is None:
+        if box.bounds is None:
             found = certify(gramian(jacobian))
         else:
-            found = certify(gramian(jacobian), rows=jacobian, at_bounds=point.sides)
+            found = certify(gramian(jacobian), rows=jacobian, at_bounds=box.sides(point.x))
         lower, upper = (torch.where(point.finite, bound, torch.nan) for bound in (found.lower, found.upper))
         self.lower[place], self.upper[place], self.certified[place] = lower, upper, taken
         return upper
@@ -317,6 +316,13 @@ class _Log(NamedTuple):
             self.certified[certificates],
             status,
         )
+
+
+def _finite(numbers: Tensor) -> Tensor:
+    """Whether each member's numbers, ``[..., n]``, are all finite, ``[...]``: nearly always at the price of one sum."""
+    if numbers.device.type == "cpu" and bool(numbers.sum().isfinite()):
+        return torch.ones_like(numbers[..., 0], dtype=torch.bool)
+    return numbers.isfinite().all(dim=-1)
 
 
 def _direction(weighing: Weighing, point: _Point) -> Tensor:
