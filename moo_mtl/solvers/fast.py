@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import pairwise
 from types import ModuleType
 from typing import Literal
 
@@ -18,7 +19,8 @@ from moo_mtl.solvers.normal_form import TOLERANCE
 from moo_mtl.solvers.solution import Solution
 
 LARGEST = 32  # tasks, above which LAPACK is as fast
-SHARE = 0.002  # seconds of work a thread is started for, at least
+SHARE = 0.002  # seconds of work a thread is started for, at least, at about
+NANOSECOND = 1e-9  # for each of the K^3 products of a solve
 Program = Literal["min_norm", "dualproj", "upgrad", "cagrad"]
 
 
@@ -54,35 +56,25 @@ def solve(program: Program, gramian: Tensor, general: Callable[[Tensor], Solutio
     interpreter's lock, so that nothing forbids forking or calling from several threads.
     """
     batch, K = gramian.shape[:-2], gramian.shape[-1]
-    G = gramian.detach().contiguous().numpy().reshape(-1, K, K)
-    B = len(G)
-    numbers = np.empty(B * (K + 2))
-    weights, value, gap = numbers[: B * K].reshape(B, K), numbers[B * K : B * K + B], numbers[B * K + B :]
-    solved = np.zeros(B, dtype=np.bool_)
+    weights, value, gap, converged = np.empty((*batch, K)), np.empty(batch), np.empty(batch), np.zeros(batch, np.bool_)
+    G = (gramian.detach() if gramian.requires_grad else gramian).numpy()
+    if not G.flags.c_contiguous:
+        G = np.ascontiguousarray(G)
+    G = G.reshape(-1, K, K)
+    flat = weights.reshape(-1, K), value.reshape(-1), gap.reshape(-1), converged.reshape(-1)
     kernel = getattr(_programs(), program)
-
-    def share(part: slice) -> None:
-        kernel(G[part], weights[part], value[part], gap[part], solved[part], TOLERANCE, *parameters)
-
-    threads = min(torch.get_num_threads(), int(B * K**3 * 1e-9 / SHARE))
+    B = len(G)
+    threads = 1 if B == 1 else min(torch.get_num_threads(), int(B * K**3 * NANOSECOND / SHARE))
     if threads > 1:
         edges = np.linspace(0, B, threads + 1).astype(int)
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(share, map(slice, edges[:-1], edges[1:])))
+            shares = [slice(start, end) for start, end in pairwise(edges)]
+            list(pool.map(lambda part: kernel(G[part], *(field[part] for field in flat), TOLERANCE, *parameters), shares))
     else:
-        kernel(G, weights, value, gap, solved, TOLERANCE, *parameters)
-    whole = torch.from_numpy(numbers)
-    converged = torch.from_numpy(solved)
-    if not solved.all():
+        kernel(G, *flat, TOLERANCE, *parameters)
+    solved = flat[-1]
+    if not (solved[0] if B == 1 else solved.all()):
         left = np.flatnonzero(~solved)
-        rest = general(torch.from_numpy(G[left]))
-        weights[left], value[left], gap[left] = rest.weights.numpy(), rest.value.numpy(), rest.gap.numpy()
-        solved[left] = rest.converged.numpy()
-    if not batch:
-        return Solution(whole[:K], whole[K], whole[K + 1], converged[0])
-    return Solution(
-        whole[: B * K].view(*batch, K),
-        whole[B * K : B * K + B].view(batch),
-        whole[B * K + B :].view(batch),
-        converged.view(batch),
-    )
+        for field, rest in zip(flat, general(torch.from_numpy(G[left])), strict=True):
+            field[left] = rest.numpy()
+    return Solution(*map(torch.from_numpy, (weights, value, gap, converged)))
