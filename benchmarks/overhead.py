@@ -39,7 +39,7 @@ class Clock:
         return timed
 
 
-def share(model: str, n_tasks: int, name: str, clock: Clock, steps: int = 40) -> float:
+def share(model: str, n_tasks: int, name: str, clock: Clock, steps: int = 15) -> float:
     """Median share of the iteration, in per cent."""
     case = Case(model, n_tasks)
     balancer = Balancer(rules.get(name), case.trunk)
