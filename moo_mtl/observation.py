@@ -24,6 +24,7 @@ class Needs(Flag):
     PREFERENCE = auto()  # a trade-off asked for by the user
     POPULATION = auto()  # the batch axis -2 is a population whose members see each other
     AFTER = auto()  # the losses again, after the step
+    EPOCH = auto()  # the number of the epoch: its driver counts them
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,8 +18,8 @@ from moo_mtl.gramian import cross_gramian, gramian
 from moo_mtl.observation import Needs, Observation
 from moo_mtl.problems.problem import Problem
 from moo_mtl.randomness import normals, uniforms
-from moo_mtl.rules.rule import Rule, Weighing
-from moo_mtl.rules.slot import Schedule, at
+from moo_mtl.rules.rule import Rule, Weighing, ask, require_rule
+from moo_mtl.rules.slot import Schedule, at, positive
 from moo_mtl.state import flatten, keep_where, unflatten
 
 MOVING, STATIONARY, NONFINITE = 0, 1, 2
@@ -37,6 +37,7 @@ class Trace:
         upper: upper bound on it, ``[C, ...]``.
         steps: number of steps taken before each recorded point, ``[T]``.
         certified: number of steps taken before each certificate, ``[C]``.
+        converged: whether the rule's solver reached its tolerance there, ``[T, ...]`` bool; true where no solver ran.
         status: ``[...]``; 0 moving, 1 stationary (the upper bound reached ``until``), 2 stopped before a NaN or an infinity.
     """
 
@@ -47,6 +48,7 @@ class Trace:
     upper: Tensor
     steps: Tensor
     certified: Tensor
+    converged: Tensor
     status: Tensor
 
     def moving(self, tolerance: float = 1e-2) -> Tensor:
@@ -96,6 +98,7 @@ def trace(
     record_every: int = 1,
     certify_every: int = 1,
     until: float | None = None,
+    epoch_steps: int | None = None,
     seed: int = 0,
     device: str | torch.device | None = None,
     resume: Mapping[str, Tensor] | None = None,
@@ -120,6 +123,7 @@ def trace(
         record_every: steps between recorded points; the start and the end are always recorded.
         certify_every: recorded points between certificates; the end is always certified, and with 0 the end alone.
         until: a trajectory stops at a certificate whose upper bound is at most this.
+        epoch_steps: steps that make an epoch, for rules that follow epochs.
         seed: of all randomness; each batch member has a stream of its own, so that more members change none.
         device: where to compute; by default where ``starts`` are.
         resume: what ``checkpoint`` was given; the result is then bit-identical to that of an uninterrupted run.
@@ -130,9 +134,12 @@ def trace(
         InputError: a shape does not fit, the rule wants a preference and none is given, or a loss is outside the rule's domain.
         NonFiniteError: a loss or gradient is not finite on every trajectory. Where others go on, ``status`` says so instead.
     """
+    require_rule(rule, "trace")
+    preferences = None if preferences is None else torch.as_tensor(preferences, dtype=torch.float64)
     _check(problem, rule, starts, steps, record_every, certify_every, preferences, paired)
+    _check_step(rule, lr, betas, clip, epoch_steps)
     x, preferences = _batched(starts.detach().to(device=device, dtype=torch.float64), preferences, paired)
-    view = _View(problem, rule.needs, rule.draws, Box.of(problem, box, x), preferences, gradient_noise, seed)
+    view = _View(problem, rule.needs, rule.draws, Box.of(problem, box, x), preferences, gradient_noise, seed, epoch_steps)
 
     place = view.box.enter(x)
     point = view.at(place, 1)
@@ -141,8 +148,10 @@ def trace(
     )
     log = _Log.blank(point, steps, record_every, certify_every)
     taken, on_device = 0, x.device.type != "cpu"
+    signature = torch.tensor(list(f"{rule.name}, {steps} steps".encode()), dtype=torch.uint8)
     if resume is not None:
-        now, log, counter = unflatten((now, log, torch.zeros(1, dtype=torch.int64)), resume)
+        saved = _held_to(signature, resume)
+        now, log, counter = unflatten((now, log, torch.zeros(1, dtype=torch.int64)), saved)
         taken = int(counter)
         point = view.at(now.place, taken + 1)
 
@@ -151,7 +160,7 @@ def trace(
         _refuse_if_none_goes_on(now.status, point, rule, taken)
 
     while True:
-        weighing, rule_state = rule.weigh(point.seen, now.rule)
+        weighing, rule_state = ask(rule, point.seen, now.rule)
 
         if taken % record_every == 0 or taken == steps:
             entry = -(-taken // record_every)
@@ -163,13 +172,20 @@ def trace(
             if progress is not None:
                 progress(taken)
             if checkpoint is not None and taken < steps:
-                checkpoint(flatten((now, log, torch.tensor([taken]))))
+                checkpoint(flatten((now, log, torch.tensor([taken]))) | {"signature": signature})
             if taken == steps or (until is not None and bool((now.status != MOVING).all())):
                 return log.trace(now.status)
 
         direction = descent.clipped(_direction(weighing, point), clip)
         move, moments = descent.step(direction, now.moments, at(lr, taken + 1), betas)
-        going = (now.status == MOVING) & _finite(move)
+        sound = _finite(move)
+        going = (now.status == MOVING) & sound
+        if not on_device and not bool(sound.all()):
+            now = now._replace(status=torch.where((now.status == MOVING) & ~sound, NONFINITE, now.status))
+            if bool((now.status == NONFINITE).all()):
+                raise NonFiniteError(
+                    f"{rule.name}: the step is not finite after {taken} steps; look at the rule's weights and at lr"
+                )
         after = _Now(view.box.keep(now.place + move), moments, rule_state, now.status)
         if on_device or not bool(going.all()):
             after = keep_where(going, after, now)
@@ -216,6 +232,7 @@ class _View:
     preferences: Tensor | None
     gradient_noise: float
     seed: int
+    epoch_steps: int | None
 
     def at(self, place: Tensor, step: int) -> _Point:
         x = self.box.leave(place)
@@ -234,6 +251,7 @@ class _View:
             preference=self.preferences,
             present=None if x.device.type == "cpu" and bool(finite.all()) else finite[..., None].expand_as(losses),
             step=step,
+            epoch=1 if self.epoch_steps is None else 1 + (step - 1) // self.epoch_steps,
         )
         return _Point(x, losses, jacobian, rows, finite, seen)
 
@@ -265,6 +283,7 @@ class _Log(NamedTuple):
     upper: Tensor
     steps: Tensor
     certified: Tensor
+    converged: Tensor
 
     @classmethod
     def blank(cls, point: _Point, steps: int, record_every: int, certify_every: int) -> _Log:
@@ -283,6 +302,7 @@ class _Log(NamedTuple):
             room(certificates, *batch),
             room(entries, dtype=torch.int64),
             room(certificates, dtype=torch.int64),
+            room(entries, *batch, dtype=torch.bool),
         )
 
     def record(self, entry: int, taken: int, point: _Point, weighing: Weighing) -> None:
@@ -292,6 +312,7 @@ class _Log(NamedTuple):
             weighing.weights,
             taken,
         )
+        self.converged[entry] = True if weighing.converged is None else weighing.converged
 
     def certify(self, entry: int, taken: int, point: _Point, box: Box, certify_every: int) -> Tensor:
         place = -(-entry // certify_every) if certify_every else 0
@@ -314,6 +335,7 @@ class _Log(NamedTuple):
             self.upper[certificates],
             self.steps[entries],
             self.certified[certificates],
+            self.converged[entries],
             status,
         )
 
@@ -368,6 +390,31 @@ def _refuse_if_none_goes_on(status: Tensor, point: _Point, rule: Rule[Any], take
     )
 
 
+def _held_to(signature: Tensor, resume: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The saved state without its signature, which says of what run it is."""
+    ours, theirs = (bytes(saved.tolist()).decode() for saved in (signature, resume.get("signature", signature[:0])))
+    if ours != theirs:
+        raise InputError(
+            f"trace: the saved state is of {theirs or 'another kind of run'}, and this run is of {ours}; "
+            f"start anew, or resume that one"
+        )
+    return {path: tensor for path, tensor in resume.items() if path != "signature"}
+
+
+def _check_step(rule: Rule[Any], lr: Schedule, betas: tuple[float, float], clip: float | None, epoch_steps: int | None) -> None:
+    positive("trace", "lr", lr, "the step is -lr times the direction")
+    if not all(0 <= beta < 1 for beta in betas):
+        raise InputError(f"trace: betas must lie in [0, 1), found {betas}; Adam's are (0.9, 0.999)")
+    if clip is not None and not clip > 0:
+        raise InputError(f"trace: clip must be positive, found {clip}; None does not clip")
+    if Needs.EPOCH in rule.needs and epoch_steps is None:
+        raise InputError(
+            f"trace: rule {rule.name} follows epochs, and a trace has none; say with epoch_steps= how many steps make one"
+        )
+    if epoch_steps is not None and epoch_steps < 1:
+        raise InputError(f"trace: epoch_steps must be at least 1, found {epoch_steps}")
+
+
 def _check(
     problem: Problem,
     rule: Rule[Any],
@@ -383,8 +430,8 @@ def _check(
     if starts.numel() == 0:
         raise InputError("trace: there are no starts; give at least one point")
     for name, value, least in (("steps", steps, 0), ("record_every", record_every, 1), ("certify_every", certify_every, 0)):
-        if value < least:
-            raise InputError(f"trace: {name} must be at least {least}, found {value}")
+        if not isinstance(value, int) or value < least:
+            raise InputError(f"trace: {name} must be a whole number of at least {least}, found {value}")
     if Needs.PREFERENCE in rule.needs and preferences is None:
         raise InputError(
             f"trace: rule {rule.name} follows a preference and none is given; pass preferences=, one number per task"

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from moo_mtl import Trace, problems, rules, trace
+from moo_mtl import Needs, Rule, Trace, Weighing, problems, rules, trace
 from moo_mtl.errors import InputError, MooMtlError, NonFiniteError
+from tests.kinds import MinNorm
 
 TOY = problems.get("two-task-toy", scale=0.1)
 
@@ -65,7 +66,7 @@ def test_resumed_trace_is_bit_identical(name):
 def test_state_of_another_rule_is_refused():
     saved = {}
     trace(TOY, rules.equal(), TOY.starts, steps=4, lr=1e-2, checkpoint=saved.update)
-    with pytest.raises(InputError, match="does not fit"):
+    with pytest.raises(InputError, match="saved state is of equal, 4 steps"):
         trace(TOY, rules.ema(lower_bound=TOY.lower_bound), TOY.starts, steps=4, lr=1e-2, resume=saved)
 
 
@@ -141,8 +142,11 @@ def test_saved_trace_is_read_back(tmp_path):
     [
         ({"starts": torch.zeros(3, 5)}, r"starts have shape \(3, 5\), expected \[\.\.\., 2\]"),
         ({"starts": torch.zeros(0, 2)}, "no starts"),
-        ({"steps": -1}, "steps must be at least 0"),
-        ({"record_every": 0}, "record_every must be at least 1"),
+        ({"steps": -1}, "steps must be a whole number of at least 0"),
+        ({"record_every": 0}, "record_every must be a whole number of at least 1"),
+        ({"lr": -0.1}, "lr must be positive"),
+        ({"betas": (1.5, 0.9)}, "betas must lie in"),
+        ({"clip": -1.0}, "clip must be positive"),
         ({"optimizer": "adagrad"}, "expected 'sgd' or 'adam'"),
         ({"box": "clip"}, "expected 'project'"),
         ({"preferences": torch.ones(4, 3)}, r"preferences have shape \(4, 3\)"),
@@ -153,3 +157,55 @@ def test_bad_input_is_one_sentence(change, message):
     starts = settings.pop("starts")
     with pytest.raises(MooMtlError, match=message):
         trace(TOY, rules.equal(), starts, **settings)
+
+
+def test_a_step_that_is_not_finite_is_not_passed_over():
+    class Lost(Rule[tuple[()]]):
+        name, needs = "lost", Needs.LOSSES
+
+        def weigh(self, obs, state):
+            return Weighing(torch.where(obs.losses > 0, torch.nan, torch.ones_like(obs.losses))), state
+
+    with pytest.raises(NonFiniteError, match="lost: the step is not finite after 0 steps"):
+        trace(TOY, Lost(), TOY.starts[:1], steps=5, lr=0.1)
+    path = trace(TOY, Lost(), torch.tensor([[0.0, 0.0], [9.0, 9.0]], dtype=torch.float64), steps=5, lr=0.1)
+    assert path.status.tolist() == [0, 2]
+
+
+def test_rules_that_follow_epochs_are_told_how_long_one_is():
+    positive = problems.from_function(
+        lambda x: 1 + torch.stack([(x - 1) ** 2, (x + 2) ** 2], -1).squeeze(-2), n_tasks=2, n_dim=1
+    )
+    start = torch.tensor([[0.3]], dtype=torch.float64)
+    with pytest.raises(InputError, match="follows epochs"):
+        trace(positive, rules.get("dwa"), start, steps=20, lr=0.05)
+    path = trace(positive, rules.get("dwa"), start, steps=20, lr=0.05, epoch_steps=4)
+    assert not torch.equal(path.x, trace(positive, rules.equal(), start, steps=20, lr=0.05).x)
+
+
+def test_what_is_no_rule_and_what_is_no_answer_are_named():
+    with pytest.raises(InputError, match=r"pass rules.get\('mgda'\)"):
+        trace(TOY, "mgda", TOY.starts, steps=1, lr=0.1)
+    with pytest.raises(InputError, match="found MinNorm, expected a rule"):
+        trace(TOY, MinNorm, TOY.starts, steps=1, lr=0.1)
+
+    class Three(Rule[tuple[()]]):
+        name, needs = "three", Needs.LOSSES
+
+        def weigh(self, obs, state):
+            return Weighing(torch.ones(*obs.batch, 3)), state
+
+    with pytest.raises(InputError, match=r"three: weights have shape \(5, 3\), expected \(5, 2\)"):
+        trace(TOY, Three(), TOY.starts, steps=1, lr=0.1)
+
+
+def test_a_trace_shows_where_its_solver_did_not_converge():
+    class Unsure(MinNorm):
+        name = "unsure"
+
+        def weigh(self, obs, state):
+            weighing, state = super().weigh(obs, state)
+            return weighing._replace(converged=obs.losses[..., 0] > 0), state
+
+    path = trace(TOY, Unsure(), TOY.starts, steps=3, lr=0.1)
+    assert torch.equal(path.converged, path.losses[..., 0] > 0)

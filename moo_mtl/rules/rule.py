@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor
 
+from moo_mtl.errors import InputError
 from moo_mtl.observation import Needs, Observation
 
 State = TypeVar("State")
@@ -66,3 +67,36 @@ class Rule(Protocol[State]):
     def observe(self, after: Tensor, state: State) -> State:
         """Take note of the losses after the step, ``[..., K]``; called only for rules that declare ``Needs.AFTER``."""
         return state
+
+
+def require_rule(rule: object, who: str) -> None:
+    """Refuse what is no rule, such as a rule's name or its class.
+
+    Raises:
+        InputError: ``rule`` lacks what a driver asks of it.
+    """
+    if isinstance(rule, str):
+        raise InputError(f"{who}: found the name {rule!r}, expected a rule; pass rules.get({rule!r})")
+    if isinstance(rule, type) or not all(hasattr(rule, part) for part in ("name", "needs", "init", "weigh")):
+        found = rule.__name__ if isinstance(rule, type) or (callable(rule) and hasattr(rule, "__name__")) else type(rule).__name__
+        raise InputError(
+            f"{who}: found {found}, expected a rule; pass rules.get(...), or an instance of a class derived from moo_mtl.Rule"
+        )
+
+
+def ask(rule: Rule[Any], obs: Observation, state: Any) -> tuple[Weighing, Any]:
+    """The rule's answer, held to its shape: what a driver calls in place of ``rule.weigh``.
+
+    Raises:
+        InputError: the answer is not a ``Weighing`` and a state, or its weights are not one for each loss.
+    """
+    answer = rule.weigh(obs, state)
+    if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], Weighing)):
+        raise InputError(
+            f"{rule.name}: weigh gave {type(answer).__name__}, expected a Weighing and the next state: "
+            f"return Weighing(w), state"
+        )
+    if answer[0].weights.shape != obs.losses.shape:
+        found, expected = tuple(answer[0].weights.shape), tuple(obs.losses.shape)
+        raise InputError(f"{rule.name}: weights have shape {found}, expected {expected}, one for each loss")
+    return answer
