@@ -103,6 +103,7 @@ class TraceRun(Single):
     record_every: PositiveInt = 1
     certify_every: NonNegativeInt = 1
     until: NonNegativeFloat | None = None
+    epoch_steps: PositiveInt | None = None
     dtype: Literal["float64"] = "float64"
 
 

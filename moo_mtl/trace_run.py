@@ -51,7 +51,7 @@ def _arguments(config: TraceRun) -> tuple[Problem, Rule[Any], dict[str, Any]]:
     problem = problems.get(config.problem.name, **config.problem.parameters)
     bound = None if problem.lower_bound is None else problem.lower_bound.tolist()
     rule = resolving.rule(config.rule, problem.name, bound)
-    same = ("steps", "optimizer", "clip", "gradient_noise", "record_every", "certify_every", "until", "seed")
+    same = ("steps", "optimizer", "clip", "gradient_noise", "record_every", "certify_every", "until", "epoch_steps", "seed")
     arguments = {key: getattr(config, key) for key in same} | {
         "starts": _starts(config, problem),
         "preferences": None if config.preferences is None else _table("preferences", config.preferences, problem.n_tasks),

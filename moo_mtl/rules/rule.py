@@ -78,7 +78,7 @@ def require_rule(rule: object, who: str) -> None:
     if isinstance(rule, str):
         raise InputError(f"{who}: found the name {rule!r}, expected a rule; pass rules.get({rule!r})")
     if isinstance(rule, type) or not all(hasattr(rule, part) for part in ("name", "needs", "init", "weigh")):
-        found = rule.__name__ if isinstance(rule, type) or (callable(rule) and hasattr(rule, "__name__")) else type(rule).__name__
+        found = getattr(rule, "__name__", type(rule).__name__)
         raise InputError(
             f"{who}: found {found}, expected a rule; pass rules.get(...), or an instance of a class derived from moo_mtl.Rule"
         )
