@@ -1,7 +1,8 @@
 """Solvers side by side with TorchJD, CVXPY and quadprog, in one run: ``python benchmarks/solvers.py``.
 
 Contenders take turns (A B C, A B C, ...), so that a noisy machine slows all of them; what is reported is the median over
-rounds of the ratio within a round, with the 90 % bootstrap interval of that median. Single problems are timed one call at a
+rounds of the ratio within a round, with the 90 % bootstrap interval of that median. Ours are the compiled programs where Numba
+is installed, unless ``--torch-only`` is given. Single problems are timed one call at a
 time, from the Gramian to the weights; batches of B against the contender's loop over ``LOOP`` of them. Peers that are not
 installed are named and left out: ``pip install torchjd[full]==0.18.0 quadprog`` in an environment of its own.
 """
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl import solvers
+from moo_mtl.solvers import fast
 
 LOOP = 20  # problems a peer without batches is looped over; its time per problem does not depend on the batch
 SPAN = 0.01  # seconds a timed block lasts at least
@@ -57,7 +59,9 @@ def cases(batch: int) -> list[Case]:
     torchjd = _installed("torchjd.aggregation")
     quadprog = _installed("quadprog")
     goals: dict[str, dict[int, tuple[float, float]]] = {  # program -> K -> (single, batch) ratio over TorchJD
-        "min_norm": {2: (30, 10_000), 3: (20, 3000), 5: (20, 1000), 10: (10, 300), 20: (10, 80), 40: (10, 0)},
+        "min_norm": {2: (30, 10_000), 3: (20, 3000), 5: (20, 1000), 10: (10, 300), 20: (10, 80), 40: (10, 0)}
+        if not fast.installed()
+        else {2: (100, 10_000), 3: (50, 3000), 5: (50, 1000), 10: (20, 300), 20: (10, 80), 40: (10, 0)},
         "upgrad": {2: (3, 200), 3: (3, 100), 5: (3, 40), 10: (3, 0)},
         "dualproj": {2: (7, 0), 3: (7, 0), 5: (7, 0), 10: (7, 0), 20: (7, 0)},
         "cagrad": {2: (20, 250), 3: (20, 250), 5: (20, 250), 10: (20, 250), 20: (20, 0)},
@@ -81,7 +85,7 @@ def cases(batch: int) -> list[Case]:
         found.append(Case("min_norm", tasks, 1, "cvxpy", solvers.min_norm, _cvxpy(tasks), 0))
         if quadprog is not None:
             theirs = _quadprog(quadprog)
-            found.append(Case("min_norm", tasks, 1, "quadprog", solvers.min_norm, theirs, 0))
+            found.append(Case("min_norm", tasks, 1, "quadprog", solvers.min_norm, theirs, fast.installed() and tasks <= 5))
             found.append(Case("min_norm", tasks, batch, "quadprog", solvers.min_norm, theirs, 1))
     return found
 
@@ -120,10 +124,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--batch", type=int, default=10_000)
     parser.add_argument("--only", default="", help="programs to measure, separated by commas")
+    parser.add_argument("--torch-only", action="store_true", help="without the compiled programs, though Numba be installed")
     arguments = parser.parse_args()
+    if arguments.torch_only:
+        vars(fast)["installed"] = bool  # which is False when called without an argument
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    print(f"{platform.processor() or platform.machine()}, one thread, torch {torch.__version__}, {arguments.rounds} rounds\n")
+    code = "compiled" if fast.installed() else "torch and NumPy alone"
+    machine = platform.processor() or platform.machine()
+    print(f"{machine}, one thread, torch {torch.__version__}, {code}, {arguments.rounds} rounds\n")
     print("| program | K | batch | ours, us a problem | peer | its us | ratio [90 %] | target | met | worst relative gap |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     wanted = arguments.only.split(",") if arguments.only else []

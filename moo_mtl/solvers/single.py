@@ -6,7 +6,7 @@ gradients on which pivoting goes round); the caller then takes the general path.
 
 from __future__ import annotations
 
-from math import inf, isfinite, sqrt
+from math import isfinite, sqrt
 
 import numpy as np
 import torch
@@ -19,7 +19,6 @@ from moo_mtl.solvers.single_qp import EPS, SMALL, Array, nonnegative_qp, pivot_s
 from moo_mtl.solvers.solution import Solution
 
 NEWTON = 40
-SHIFTS = 20  # of CAGrad
 
 
 def applies(gramian: Tensor, present: Tensor | None, backend: str, extra: object) -> bool:
@@ -41,7 +40,7 @@ def min_norm(gramian: Tensor) -> Solution | None:
         return single_floats.min_norm_two(gramian)
     if len(gramian) <= SMALL:
         return single_floats.min_norm(gramian.tolist())
-    cosines = _cosines(gramian)
+    cosines = cosines_of(gramian)
     if cosines is None:
         return None
     G, C, norms = cosines
@@ -113,7 +112,7 @@ def upgrad(gramian: Tensor, preference: Tensor | None) -> Solution | None:
 def nash(gramian: Tensor) -> Solution | None:
     """As ``solvers.nash``: Newton on the cosines, damped while the decrement is large."""
     check_gramian(gramian)
-    cosines = _cosines(gramian)
+    cosines = cosines_of(gramian)
     if cosines is None:
         return None
     _, C, norms = cosines
@@ -123,73 +122,6 @@ def nash(gramian: Tensor) -> Solution | None:
     v, residual = solved
     terms = (C * v).sum(axis=1) * v
     return solution(v / norms, float(terms.sum()), residual)
-
-
-def cagrad(gramian: Tensor, c: float) -> Solution | None:
-    """As ``solvers.cagrad``, away from stationary points: Newton on the shift, exact once the support is."""
-    check_gramian(gramian)
-    cosines = _cosines(gramian)
-    if cosines is None:
-        return None
-    G, C, norms = cosines
-    unit = float(norms.max()) ** 2
-    G = G / unit
-    mean = G.mean(axis=1)
-    square = float(mean.mean())
-    w = _simplex_weights(C, norms)
-    if w is None or not min(square, float(w @ G @ w)) > 16 * len(w) * EPS:
-        return None
-    low, high, tau = 0.0, inf, 0.0
-    for _ in range(SHIFTS):
-        root, exact = _touching(C, norms / sqrt(unit), G, mean, c * c * square, w, tau)
-        if tau > 0 and abs(root - tau) <= 1e-9 * tau:
-            return _ball(G, mean, c * sqrt(square), w if exact is None else exact, unit)
-        if float(w @ G @ w) >= tau * tau * c * c * square:
-            low = tau
-        else:
-            high = tau
-        tau = root if low < root < high else (max(4 * low, 1e-2) if high == inf else sqrt(low * high) if low > 0 else high / 16)
-        shifted = G + tau * (mean[:, None] + mean) + tau * tau * square
-        lengths = np.sqrt(np.maximum(shifted.diagonal(), 0.0))
-        if not lengths.min() > 1e-12:
-            return None
-        w = _simplex_weights(shifted / lengths / lengths[:, None], lengths)
-        if w is None:
-            return None
-    return None
-
-
-def _touching(C: Array, norms: Array, G: Array, mean: Array, radius: float, w: Array, tau: float) -> tuple[float, Array | None]:
-    """The shift at which the ball touches the path on the support of w, and the path's point at ``tau`` if it is valid."""
-    index = np.flatnonzero(w)
-    t = norms.min() / norms[index]
-    H = C[index][:, index] + t[:, None] * t
-    H.reshape(-1)[:: len(t) + 1] += 2 * len(w) * EPS
-    p, q = t * solve(H, np.stack([t, t * mean[index]], axis=1)).T
-    start = p / p.sum()
-    slope = start * (q.sum() / norms.min() ** 2) - q / norms.min() ** 2
-    inside = G[index][:, index]
-    nearest, bend = float(start @ inside @ start), float(slope @ inside @ slope)
-    root = sqrt(nearest / (radius - bend)) if radius > bend and nearest >= 0 else inf
-    point = start + tau * slope
-    if not point.min() >= -1e-9:
-        return root, None
-    exact = np.zeros(len(w))
-    exact[index] = np.maximum(point, 0.0)
-    return root, exact / exact.sum()
-
-
-def _ball(G: Array, mean: Array, radius: float, w: Array, unit: float) -> Solution | None:
-    """Total weights with the gap between the two programs; ``None`` if it is more than rounding."""
-    length = sqrt(max(float(w @ G @ w), 0.0))
-    if length == 0:
-        return None
-    weights = 1 / len(w) + radius / length * w
-    value = float((G @ weights).min())
-    gap = max(float(w @ mean) + radius * length - value, 0.0)
-    if not gap <= TOLERANCE * float(G.trace()):
-        return None
-    return solution(weights, value * unit, gap * unit)
 
 
 def _simplex_weights(C: Array, norms: Array) -> Array | None:
@@ -204,7 +136,7 @@ def _simplex_weights(C: Array, norms: Array) -> Array | None:
     return np.asarray(w / w.sum(), dtype=np.float64)
 
 
-def _cosines(gramian: Tensor) -> tuple[Array, Array, Array] | None:
+def cosines_of(gramian: Tensor) -> tuple[Array, Array, Array] | None:
     """The Gramian, its cosines and its lengths, or ``None`` if an entry is not finite or a length is zero."""
     G: Array = gramian.detach().numpy()
     squares = G.diagonal()
@@ -217,7 +149,7 @@ def _cosines(gramian: Tensor) -> tuple[Array, Array, Array] | None:
 
 def _start(gramian: Tensor, preference: Tensor | None) -> tuple[Array, Array, Array, float] | None:
     check_gramian(gramian)
-    cosines = _cosines(gramian)
+    cosines = cosines_of(gramian)
     if cosines is None:
         return None
     _, C, norms = cosines

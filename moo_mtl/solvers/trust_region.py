@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
-from moo_mtl.solvers import chunks, fast, reference, single
+from moo_mtl.solvers import chunks, fast, reference, single, single_cagrad
 from moo_mtl.solvers.backend import ACCURACY, Backend, Constraints, as_judged, wants_cvxpy
 from moo_mtl.solvers.min_norm import simplex_weights
 from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, times
@@ -58,7 +58,7 @@ def cagrad(
         raise InputError(f"cagrad: c must be finite and at least 0, found {c}")
     if c > 0 and fast.applies(gramian, present, backend, extra_constraints):
         return fast.solve("cagrad", gramian, lambda left: _in_ball(normal_form(left), c), c)
-    if c > 0 and single.applies(gramian, present, backend, extra_constraints) and (alone := single.cagrad(gramian, c)):
+    if c > 0 and single.applies(gramian, present, backend, extra_constraints) and (alone := single_cagrad.cagrad(gramian, c)):
         return alone
     if extra_constraints is None and chunks.many(gramian, present, backend):
         return chunks.in_chunks(lambda part: cagrad(part, c), gramian)
