@@ -5,6 +5,7 @@ from moo_mtl.fronts.bridge import from_pymoo, to_pymoo
 from moo_mtl.fronts.deltas import delta_m, delta_p
 from moo_mtl.fronts.dominance import non_dominated
 from moo_mtl.fronts.front import Front
+from moo_mtl.fronts.hybrid import Hybrid, hybrid
 from moo_mtl.fronts.indicators import (
     angle,
     epsilon,
@@ -26,6 +27,7 @@ from moo_mtl.fronts.units import in_units
 
 __all__ = [
     "Front",
+    "Hybrid",
     "Reference",
     "angle",
     "delta_m",
@@ -34,6 +36,7 @@ __all__ = [
     "epsilon",
     "from_pymoo",
     "gd_plus",
+    "hybrid",
     "hypervolume",
     "igd",
     "igd_plus",

@@ -110,13 +110,18 @@ def trace_by_pymoo(problem: Problem, algorithm: str, population: int, generation
     from pymoo.optimize import minimize
 
     result = minimize(
-        to_pymoo(problem), _algorithm(algorithm, problem.n_tasks, population), ("n_gen", generations), seed=seed, verbose=False
+        to_pymoo(problem),
+        algorithm_of(algorithm, problem.n_tasks, population),
+        ("n_gen", generations),
+        seed=seed,
+        verbose=False,
     )
     losses = torch.as_tensor(np.atleast_2d(result.F), dtype=torch.float64)
     return losses[non_dominated(losses)].unique(dim=0)
 
 
-def _algorithm(name: str, n_tasks: int, population: int) -> Any:
+def algorithm_of(name: str, n_tasks: int, population: int) -> Any:
+    """The pymoo algorithm of that name, one of ``ALGORITHMS``."""
     from pymoo.algorithms.moo.moead import MOEAD
     from pymoo.algorithms.moo.nsga2 import NSGA2
     from pymoo.algorithms.moo.nsga3 import NSGA3
