@@ -153,10 +153,10 @@ def _dot(a: list[float], b: list[float]) -> float:
 
 
 def solution(weights: Array, value: float, gap: float) -> Solution:
-    """A converged Solution: one transfer of numbers, three views."""
-    K = len(weights)
-    numbers = np.empty(K + 2)
-    numbers[:K] = weights
-    numbers[K], numbers[K + 1] = value, gap
-    whole = torch.from_numpy(numbers)
-    return Solution(whole[:K], whole[K], whole[K + 1], torch.from_numpy(np.array(True)))
+    """A converged Solution. Views of NumPy scalars: indexing a tensor costs more than all of this."""
+    return Solution(
+        torch.from_numpy(weights),
+        torch.from_numpy(np.array(value)),
+        torch.from_numpy(np.array(gap)),
+        torch.from_numpy(np.array(True)),
+    )
