@@ -187,6 +187,13 @@ def test_looking_does_not_disturb_training():
         assert torch.equal(one, other)
 
 
+@pytest.mark.parametrize("rule", ["equal", "famo"])
+def test_a_step_counts_once_in_batch_statistics_though_famo_looks_twice(rule):
+    one = trainer(rule)
+    history = one.fit(made())
+    assert one.model.trunk[1].num_batches_tracked.item() == history.steps
+
+
 def test_a_loader_is_taken_as_it_comes():
     examples = made()
     stacked = torch.utils.data.TensorDataset(examples.inputs, examples.targets["a"], examples.targets["b"])
@@ -304,6 +311,30 @@ def test_certificate_is_that_of_the_whole_set():
         found = certificate(network, TASKS, shared, parts, device=CPU, dtype=torch.float64)
         assert found.upper.item() == pytest.approx(min_norm(G).value.sqrt().item(), rel=1e-10)
         assert found.lower <= found.upper
+
+
+def test_a_task_without_labels_does_not_make_a_network_look_stationary():
+    network, examples = Small().eval(), made(20)
+    shared = list(network.trunk.parameters())
+    alone = certificate(network, TASKS[:1], shared, examples, device=CPU, dtype=torch.float64)
+    nobody = {"a": torch.ones(20, dtype=torch.bool), "b": torch.zeros(20, dtype=torch.bool)}
+    found = certificate(
+        network, TASKS, shared, Examples(examples.inputs, examples.targets, nobody), device=CPU, dtype=torch.float64
+    )
+    assert found.status == "bounded"
+    assert found.weights.tolist() == [1.0, 0.0]
+    assert found.upper.item() == pytest.approx(alone.upper.item(), rel=1e-12)
+
+
+def test_half_batch_estimate_leaves_out_a_task_without_labels_in_one_half():
+    network, examples = Small().eval(), made(20)
+    shared, weights = list(network.trunk.parameters()), torch.tensor([0.25, 0.75])
+    alone = half_batch_estimate(network, TASKS[:1], shared, examples, weights[:1])
+    first_half = {"a": torch.ones(20, dtype=torch.bool), "b": torch.arange(20) < 10}
+    found = half_batch_estimate(network, TASKS, shared, Examples(examples.inputs, examples.targets, first_half), weights)
+    assert found.item() == pytest.approx(alone.item(), rel=1e-12)
+    halves = {"a": torch.arange(20) >= 10, "b": torch.arange(20) < 10}
+    assert half_batch_estimate(network, TASKS, shared, Examples(examples.inputs, examples.targets, halves), weights).isnan()
 
 
 def test_half_batch_estimate_is_unbiased_where_the_whole_batch_is_not():

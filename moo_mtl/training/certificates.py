@@ -36,7 +36,8 @@ def certificate(
         dtype: of its inputs.
 
     Returns:
-        Bounds on :math:`\min_{w \in \Delta} \lVert \sum_k w_k \nabla_\theta L_k \rVert`, exact up to rounding of the gradients.
+        Bounds on :math:`\min_{w \in \Delta} \lVert \sum_k w_k \nabla_\theta L_k \rVert`, exact up to rounding of the gradients;
+        a task without any label is left out.
     """
     total: Tensor | None = None
     count: Tensor | None = None
@@ -48,7 +49,7 @@ def certificate(
             total, count = (weighted, n) if total is None or count is None else (total + weighted, count + n)
     assert total is not None
     assert count is not None
-    return certify(gramian(total / count.clamp(min=1)[:, None]))
+    return certify(gramian(total / count.clamp(min=1)[:, None]), present=count > 0)
 
 
 def half_batch_estimate(
@@ -64,17 +65,22 @@ def half_batch_estimate(
         tasks: K of them.
         shared: the parameters.
         batch: of at least two examples.
-        weights: ``[K]``, of an earlier batch; their positive part is put on the simplex.
+        weights: ``[K]``, of an earlier batch; their positive part is put on the simplex of the tasks with a label in each half.
 
     Returns:
-        The root of that product, with the product's sign, a float64 scalar.
+        The root of that product, with the product's sign, a float64 scalar; NaN where no task has labels in both halves.
     """
     middle = len(batch) // 2
+    halves = batch[:middle], batch[middle : 2 * middle]
     with evaluating(network):
-        first, second = (
-            _rows(losses_of(network, tasks, half), shared) for half in (batch[:middle], batch[middle : 2 * middle])
-        )
-    return estimate(cross_gramian(first, second), weights).upper
+        first, second = (_rows(losses_of(network, tasks, half), shared) for half in halves)
+    cross = cross_gramian(first, second)
+    if batch.present is not None:
+        known = torch.stack([labels > 0 for half in halves if (labels := labels_in(tasks, half)) is not None]).all(dim=0)
+        if not bool(known.any()):
+            return cross.new_full((), torch.nan)
+        cross, weights = cross[known][:, known], weights[known]
+    return estimate(cross, weights).upper
 
 
 def _rows(losses: Tensor, shared: Sequence[nn.Parameter]) -> Tensor:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from moo_mtl.data.dataset import Examples
 from moo_mtl.errors import NonFiniteError
@@ -132,7 +133,7 @@ class Loop:
             torch.nn.utils.clip_grad_norm_(trainer.model.parameters(), trainer.clip)
         self.optimizer.step()
         if Needs.AFTER in trainer.rule.needs:
-            with torch.no_grad():
+            with torch.no_grad(), _buffers_kept(trainer.model):
                 self.balancer.observe(losses_of(trainer.model, trainer.tasks, batch))
         state.sums.add(losses, len(batch) if labels is None else labels, report.weights, state.step)
         return apart
@@ -224,6 +225,15 @@ class Loop:
 
     def _no_sums(self) -> EpochSums:
         return EpochSums.zero(len(self.trainer.tasks), self.trainer.device)
+
+
+@contextmanager
+def _buffers_kept(network: nn.Module) -> Iterator[None]:
+    """A second look at a batch counts once in the running statistics."""
+    before = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    yield
+    for name, buffer in network.named_buffers():
+        buffer.copy_(before[name])
 
 
 def _halves(batch: Examples) -> tuple[Examples, Examples]:
