@@ -319,3 +319,55 @@ def test_a_task_s_pass_does_not_run_through_the_heads_of_others():
     passes.clear()
     Balancer(rules.mgda(), net.trunk).backward(torch.stack(list(net.losses().values())))
     assert sorted(passes) == ["a", "b"]
+
+
+def test_an_absent_task_is_not_called_stationary():
+    net = Net()
+    whole = Balancer(rules.mgda(), net.trunk, certify_every=1).backward({"a": net.losses()["a"]} | {"b": net.losses()["b"]})
+    balancer = Balancer(rules.mgda(), net.trunk, certify_every=1)
+    part = balancer.backward(net.losses(), present=torch.tensor([True, False]))
+    torch.testing.assert_close(part.certificate.upper, whole.norms[0], rtol=1e-10, atol=0)
+
+
+@pytest.mark.parametrize("nonfinite", ["raise", "skip"])
+def test_a_nan_shown_afterwards_spoils_no_state(nonfinite):
+    net = Net()
+    balancer = Balancer(rules.famo(), net.trunk, nonfinite=nonfinite)
+    balancer.backward(net.losses())
+    before = {path: tensor.clone() for path, tensor in balancer.state_dict()["rule"].items()}
+    spoiled = {task: value.detach() * float("nan") for task, value in net.losses().items()}
+    if nonfinite == "raise":
+        with pytest.raises(NonFiniteError, match="a loss after step 1 is not finite"):
+            balancer.observe(spoiled)
+    else:
+        balancer.observe(spoiled)
+    after = balancer.state_dict()["rule"]
+    assert all(torch.equal(before[path], after[path]) for path in before)
+    assert bool(balancer.backward(net.losses()).finite)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda net: Balancer("mgda", net.trunk), r"pass rules.get\('mgda'\)"),
+        (lambda net: Balancer(rules.mgda, net.trunk), "found mgda, expected a rule"),
+        (lambda net: Balancer(rules.famo(), net.trunk, every=3), "use every=1"),
+        (lambda net: Balancer(rules.equal(), net.trunk).backward(list(net.losses().values())), "losses are a list"),
+        (lambda net: Balancer(rules.equal(), net.trunk).backward({"a": 1.0, "b": 2.0}), "the loss of task 'a' is a float"),
+        (
+            lambda net: Balancer(rules.equal(), net.trunk).backward({"a": net.losses()["a"], "b": net.trunk["first"].bias}),
+            "expected one number for each task",
+        ),
+    ],
+)
+def test_what_a_newcomer_passes_instead_is_named(build, message):
+    with pytest.raises(InputError, match=message):
+        build(Net())
+
+
+def test_state_of_another_rule_is_refused():
+    net = Net()
+    saved = Balancer(rules.mgda(), net.trunk)
+    saved.backward(net.losses())
+    with pytest.raises(InputError, match="saved state is of rule mgda, and this one's is equal"):
+        Balancer(rules.equal(), net.trunk).load_state_dict(saved.state_dict())

@@ -13,7 +13,7 @@ from moo_mtl.certificate import certify
 from moo_mtl.engines import leaves
 from moo_mtl.errors import InputError, NonFiniteError
 from moo_mtl.observation import Needs, Observation, require_finite
-from moo_mtl.rules.rule import Rule, Weighing
+from moo_mtl.rules.rule import Rule, Weighing, ask
 from moo_mtl.state import flatten, unflatten
 from moo_mtl.training.accumulation import Accumulation, Batch
 from moo_mtl.training.directions import Heads, combined, on_heads, one_pass
@@ -182,9 +182,19 @@ class Balancer:
             return self._skip(batch, columns, None if scale is None else torch.inf)
 
     def observe(self, losses: Losses) -> None:
-        """Show the rule the losses after the step; only rules that declare ``Needs.AFTER`` look at them."""
+        """Show the rule the losses after the step; only rules that declare ``Needs.AFTER`` look at them.
+
+        Raises:
+            NonFiniteError: a loss is not finite, unless ``nonfinite="skip"``; the rule's state is as it was.
+        """
         if Needs.AFTER in self.rule.needs and self._state is not None and self._columns is not None:
-            values, _ = self._tasks.aligned(losses)
+            values, present = self._tasks.aligned(losses)
+            if values.device.type == "cpu" and not bool(losses_finite(values, present)):
+                if self.nonfinite == "raise":
+                    raise NonFiniteError(
+                        f"{self.rule.name}: a loss after step {self.step} is not finite; lower the learning rate"
+                    )
+                return
             self._state = self.rule.observe(self._columns.per_group(values.detach()), self._state)
 
     def state_dict(self) -> dict[str, Any]:
@@ -200,6 +210,7 @@ class Balancer:
         kept = self._kept
         parts = {} if kept is None else {"weights": kept.weights, "slope": kept.slope, "heads": kept.heads}
         return {
+            "name": self.rule.name,
             "rule": {path: tensor.clone() for path, tensor in self._flat_state().items()},
             "kept": {name: tensor for name, tensor in parts.items() if tensor is not None},
             "step": self.step,
@@ -212,12 +223,16 @@ class Balancer:
         """Continue where ``state_dict`` was taken; the rule's state is checked against the rule at the next step.
 
         Raises:
-            InputError: an entry is missing.
+            InputError: an entry is missing, or the state is of another rule.
         """
-        missing = {"rule", "kept", "step", "epoch", "skipped", "tasks"} - state.keys()
+        missing = {"name", "rule", "kept", "step", "epoch", "skipped", "tasks"} - state.keys()
         if missing:
             raise InputError(
                 f"Balancer: saved state lacks {', '.join(sorted(missing))}; it was not written by Balancer.state_dict"
+            )
+        if state["name"] != self.rule.name:
+            raise InputError(
+                f"Balancer: the saved state is of rule {state['name']}, and this one's is {self.rule.name}; load it there"
             )
         self.step, self.epoch, self.skipped = state["step"], state["epoch"], state["skipped"]
         self._tasks = TaskOrder(tuple(state["tasks"]))
@@ -269,7 +284,7 @@ class Balancer:
         )
         require_finite(obs, self.rule.name)
         state = self._started(obs)
-        weighing, after = self.rule.weigh(obs, state) if due or self._kept is None else (self._kept, state)
+        weighing, after = ask(self.rule, obs, state) if due or self._kept is None else (self._kept, state)
         heads = on_heads(weighing, self.heads, columns, batch.losses.dtype)
         if batch.look is not None:
             direction, on_own = combined(batch.look, weighing, columns, heads, scale)
@@ -292,7 +307,9 @@ class Balancer:
         for parameter, gradient in zip([*self.shared, *batch.own], written, strict=True):
             parameter.grad = gradient
         self.step, self._state, self._kept = step, after, weighing_kept
-        certificate = certify(gradients.gramian) if certifying and gradients.gramian is not None else None
+        certificate = None
+        if certifying and gradients.gramian is not None:
+            certificate = certify(gradients.gramian, present=obs.present)
         return reported(
             self._tasks.names, batch.losses, weighing, heads, obs, gradients.gramian, batch.present, certificate, finite
         )

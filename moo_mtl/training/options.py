@@ -7,7 +7,7 @@ from typing import Any
 from moo_mtl.engines import ENGINES
 from moo_mtl.errors import InputError
 from moo_mtl.observation import Needs
-from moo_mtl.rules.rule import Rule
+from moo_mtl.rules.rule import Rule, require_rule
 
 
 def require_options(
@@ -36,6 +36,7 @@ def require_options(
     Raises:
         InputError: an option is unknown, or the options exclude each other.
     """
+    require_rule(rule, "Balancer")
     for name, value, known in (
         ("heads", heads, ("paper", "raw", "loss", "weighted")),
         ("engine", engine, ("auto", *ENGINES)),
@@ -49,6 +50,10 @@ def require_options(
         raise InputError("Balancer: gramian_of does not go with groups=, nor with a rule that looks at rows; leave it out")
     if engine == "features" and certify_every:
         raise InputError("Balancer: the Gramian of features certifies nothing about the shared parameters; use another engine")
+    if every > 1 and Needs.AFTER in rule.needs:
+        raise InputError(
+            f"Balancer: {rule.name} learns from the losses after every step, and every={every} would not ask it; use every=1"
+        )
     if every > 1 and Needs.ROWS in rule.needs:
         raise InputError(
             f"Balancer: {rule.name} gives a direction, not weights that could be kept for {every} steps; use every=1"

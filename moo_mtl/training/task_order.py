@@ -25,6 +25,10 @@ class TaskOrder:
         Raises:
             InputError: there is no loss, another number of them than before, or a name that the first step did not have.
         """
+        if not isinstance(losses, Tensor | Mapping):
+            raise InputError(
+                f"Balancer: losses are a {type(losses).__name__}, expected a mapping or a tensor [K]: torch.stack(list)"
+            )
         empty = losses.dim() == 0 or losses.shape[-1] == 0 if isinstance(losses, Tensor) else not losses
         if empty:
             raise InputError("Balancer: there are no tasks; pass one loss per task, as a mapping or a tensor [K]")
@@ -38,6 +42,15 @@ class TaskOrder:
         if strange:
             raise InputError(
                 f"Balancer: unknown task {strange[0]!r}; the first step had {', '.join(self.names)}, and must name every task"
+            )
+        wrong = next((name for name, loss in losses.items() if not isinstance(loss, Tensor)), None)
+        if wrong is not None:
+            found = type(losses[wrong]).__name__
+            raise InputError(f"Balancer: the loss of task {wrong!r} is a {found}, expected a tensor: do not call .item() on it")
+        shapes = {name: tuple(loss.shape) for name, loss in losses.items()}
+        if len(set(shapes.values())) > 1:
+            raise InputError(
+                f"Balancer: losses have shapes {shapes}, expected one number for each task: take the mean over examples"
             )
         absent = torch.ones_like(next(iter(losses.values())).detach())
         values = torch.stack([losses.get(name, absent) for name in self.names], dim=-1)
