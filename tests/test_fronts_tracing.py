@@ -8,7 +8,7 @@ import torch
 from torch.testing import assert_close
 
 from benchmarks.fronts import on_rays
-from moo_mtl import fronts, problems, rules
+from moo_mtl import fronts, problems, rules, trace
 from moo_mtl.errors import InputError
 from moo_mtl.fronts import Front, in_units, trace_front
 from moo_mtl.fronts.tracing import onto_bounds
@@ -162,3 +162,15 @@ def test_a_problem_without_a_box_needs_starts():
         trace_front(free, rules.get("linear"), spread(3))
     toy = trace_front(problems.get("two-task-toy"), rules.get("mgda"), spread(7), steps=1)
     assert_close(toy.x[5], toy.x[0])  # its own five starts, in turn
+
+
+def test_paired_preferences_go_with_their_own_starts():
+    problem, rule, wanted = problems.get("fonseca", n_dim=2), rules.get("tchebycheff"), spread(3, 0.2)
+    starts = torch.tensor([[0.1, 0.2], [-0.3, 0.1], [0.2, -0.4]], dtype=torch.float64)
+    together = trace(problem, rule, starts, steps=20, lr=0.1, preferences=wanted, paired=True)
+    assert together.x.shape == (21, 3, 2)
+    for i in range(3):
+        alone = trace(problem, rule, starts[i], steps=20, lr=0.1, preferences=wanted[i])
+        assert_close(together.x[:, i], alone.x)
+    with pytest.raises(InputError, match=r"paired preferences have shape \(3, 2\), expected \(2, 2\)"):
+        trace(problem, rule, starts[:2], steps=1, lr=0.1, preferences=wanted, paired=True)
