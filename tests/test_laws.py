@@ -45,7 +45,7 @@ def named(value: Any) -> str:
 
 @pytest.mark.parametrize(("name", "property"), DECLARED, ids=named)
 def test_declared_property_holds(name, property):
-    for K in sizes(name, (1, 2, 3, 8)):
+    for K in sizes(name, {1, 2, 3, 8, ZOO[name].min_tasks}):
         rule = built(name)
         worst = violation(property, Case(rule, episode(rule, K, where(property)))).max()
         assert worst <= TOLERANCE, f"K = {K}"

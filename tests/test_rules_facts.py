@@ -1,17 +1,19 @@
 """What the papers' formulas say of single rules, by closed forms, autograd and fixed points."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
 
-from moo_mtl import Needs, Observation, problems, rules, trace
+from moo_mtl import Needs, Observation, problems, rules, solvers, trace
 from moo_mtl.errors import InputError
 from moo_mtl.gramian import gramian
 from moo_mtl.rules import losses as loss_slots
 from moo_mtl.rules import preference as scalarizations
 from moo_mtl.rules import scaling, weights
 from moo_mtl.rules.compose import compose
+from moo_mtl.state import flatten
 
 
 def normal(*shape, seed=0):
@@ -273,3 +275,191 @@ def test_averaged_rules_refuse_directions():
     obs = observed(rule, normal(3, 5))
     with pytest.raises(InputError, match="gives a direction"):
         rule.weigh(obs, rule.init(obs))
+
+
+def test_averaged_weights_carry_no_gap_of_the_inner_solver():
+    obs = observed(rules.mgda(), normal(3, 5))
+    rule = rules.cr_mogm()
+    weighing, _ = rule.weigh(obs, rule.init(obs))
+    assert weighing.gap is None
+    assert weighing.converged is None
+
+
+class MinNorm(rules.Rule):
+    """A rule as a user writes it."""
+
+    name, needs = "my-min-norm", Needs.GRAMIAN
+
+    def weigh(self, obs, state):
+        return rules.Weighing(solvers.min_norm(obs.gramian).weights), state
+
+
+@pytest.mark.parametrize("inner", [f"{__name__}:MinNorm", MinNorm, MinNorm()], ids=["name", "class", "rule"])
+def test_cr_mogm_goes_round_a_users_rule(inner):
+    rows = normal(3, 5)
+    found = first_direction(rules.get("cr-mogm", rule=inner), rows)
+    torch.testing.assert_close(found, first_direction(rules.mgda(), rows))
+
+
+def test_cr_mogm_refuses_parameters_for_a_rule_that_is_built():
+    with pytest.raises(InputError, match="takes no parameters, found normalization"):
+        rules.cr_mogm(rules.mgda(), normalization="l2")
+
+
+def test_krum_with_one_neighbour_is_the_mean_of_the_closest_pair():
+    rows = normal(200, 4, 6)
+    apart = torch.cdist(rows, rows) + torch.diag(torch.full((4,), torch.inf, dtype=torch.float64))
+    pair = (apart == apart.amin(dim=(-2, -1), keepdim=True)).any(dim=-1)
+    assert (pair.sum(dim=-1) == 2).all()
+    wanted = (pair[..., None] * rows).sum(dim=-2) / 2
+    torch.testing.assert_close(first_direction(rules.krum(), rows), wanted, rtol=1e-12, atol=1e-12)
+
+
+def test_multi_krum_takes_as_many_as_it_is_told():
+    rows, rule = normal(50, 7, 9), rules.krum(selected=3)
+    obs = observed(rule, rows)
+    weighing, _ = rule.weigh(obs, rule.init(obs))
+    assert torch.equal((weighing.weights * 3).round(), (weighing.weights > 0).double())
+    assert ((weighing.weights > 0).sum(dim=-1) == 3).all()
+
+
+def dominated(points, reference):
+    """Area between the points and the reference, as the union of boxes on the grid that their corners span."""
+    area = 0.0
+    xs = sorted({min(x, reference[0]) for x, _ in points} | {reference[0]})
+    for low, high in pairwise(xs):
+        heights = [reference[1] - y for x, y in points if x <= low and y < reference[1]]
+        area += (high - low) * max(heights, default=0.0)
+    return area
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [[1.5, 0.1], [0.4, 0.6]],
+        [[0.2, 1.3], [0.5, 0.5], [0.8, 0.3]],
+        [[1.5, 0.1], [0.3, 0.7], [0.7, 0.2], [0.1, 1.2]],
+        [[1.4, 1.1], [0.5, 0.5]],
+    ],
+)
+def test_hypervolume_weights_are_numerical_slopes_also_beyond_the_reference(points):
+    reference, h = (1.0, 1.0), 1e-6
+    slopes = torch.zeros(len(points), 2, dtype=torch.float64)
+    for i in range(len(points)):
+        for k in range(2):
+            moved = [[x + h * (j == i and k == 0), y + h * (j == i and k == 1)] for j, (x, y) in enumerate(points)]
+            back = [[x - h * (j == i and k == 0), y - h * (j == i and k == 1)] for j, (x, y) in enumerate(points)]
+            slopes[i, k] = (dominated(moved, reference) - dominated(back, reference)) / (2 * h)
+    obs, rule = Observation(torch.tensor(points, dtype=torch.float64)), rules.hypervolume(reference=reference)
+    length = slopes.norm(dim=-1, keepdim=True)
+    wanted = -slopes / torch.where(length > 0, length, 1.0)
+    torch.testing.assert_close(rule.weigh(obs, rule.init(obs))[0].weights, wanted, rtol=0, atol=1e-8)
+
+
+def famo_after(after, steps=4):
+    """FAMO's state after a few steps, and after one more whose losses were ``after``."""
+    rule, values = rules.famo(), torch.ones(2, 3, dtype=torch.float64)
+    state = rule.init(observed(rule, normal(2, 3, 5), values))
+    for step in range(1, steps + 1):
+        _, state = rule.weigh(observed(rule, normal(2, 3, 5), values, step=step), state)
+        before, state = state, rule.observe(torch.tensor([0.9, 0.5, 0.7], dtype=torch.float64).expand(2, 3), state)
+    return before, rule.observe(after, before)
+
+
+def test_famo_keeps_the_logits_of_a_task_whose_loss_was_spoiled():
+    after = torch.tensor([[0.9, torch.nan, 0.7], [0.9, 0.5, torch.inf]], dtype=torch.float64)
+    before, state = famo_after(after)
+    spoiled = ~after.isfinite()
+    for old, new in zip(flatten(before).values(), flatten(state).values(), strict=True):
+        assert new.isfinite().all()
+        if old.shape[:2] == spoiled.shape:
+            assert torch.equal(old[spoiled], new[spoiled])
+    moved = before.solve.logits.value != state.solve.logits.value
+    assert torch.equal(moved, ~spoiled)
+
+
+def test_famo_names_the_step_of_a_loss_below_its_bound():
+    with pytest.raises(InputError, match=r"task 1 is -0\.5 at step 7"):
+        famo_after(torch.tensor([[0.9, -0.5, 0.7]] * 2, dtype=torch.float64), steps=7)
+
+
+def test_m_config_keeps_its_state_where_every_task_is_absent():
+    rule, rows = rules.m_config(), normal(2, 3, 5)
+    obs = observed(rule, rows)
+    _, before = rule.weigh(obs, rule.init(obs))
+    nobody = torch.tensor([[False] * 3, [True] * 3])
+    _, after = rule.weigh(observed(rule, rows, step=2, present=nobody), before)
+    for old, new in zip(before, after, strict=True):
+        assert torch.equal(old[0], new[0])
+    assert after.taken.tolist() == [1, 2]
+
+
+NAN, INF = float("nan"), float("inf")
+REFUSED = {
+    "normalized-sum": [{"magnitude": value} for value in (0.0, -1.0, NAN, INF)],
+    "db-mtl": [{"beta": value} for value in (1, 1.0, -0.1, NAN)] + [{"sigma": -0.5}, {"sigma": NAN}],
+    "encodec": [{"decay": 1.0}, {"decay": NAN}, {"total": 0.0}, {"total": -1.0}],
+    "metabalance": [{"decay": 1.0}, {"relax": NAN}],
+    "moco": [{"beta": 0.0}, {"beta": 1.5}],
+    "m-config": [{"beta1": 1.0}, {"beta2": 1.0}],
+    "nash-mtl": [{"max_norm": value} for value in (0.0, -1.0, NAN, INF)],
+    "fairgrad": [{"max_norm": 0.0}, {"max_norm": -1.0}, {"alpha": INF}],
+    "bmtl": [{"temperature": value} for value in (INF, NAN)]
+    + [{"transform": "power", "exponent": value} for value in (NAN, INF)],
+    "cagrad": [{"c": value} for value in (-1.0, -0.5, NAN)] + [{"c": INF, "rescale": "c"}],
+    "p-norm": [{"p": 0.5}, {"p": NAN}],
+    "ema": [{"variant": "trend", "decay": 1.5}],
+    "krum": [{"byzantine": INF}, {"selected": INF}],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"), [(name, each) for name, several in REFUSED.items() for each in several], ids=str
+)
+def test_hyper_parameters_that_climb_vanish_or_spoil_are_refused(name, parameters):
+    with pytest.raises(InputError):
+        rules.get(name, **parameters)
+
+
+@pytest.mark.parametrize("bound", [NAN, -INF, [0.0, NAN, 0.0]])
+@pytest.mark.parametrize("name", ["sum-of-logs", "famo", "igb"])
+def test_bounds_that_are_not_finite_are_refused(name, bound):
+    rule = rules.get(name, lower_bound=bound)
+    obs = observed(rule, normal(3, 5))
+    with pytest.raises(InputError, match="bound is not finite"):
+        rule.weigh(obs, rule.init(obs))
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        rules.db_mtl(beta=lambda step: 0.2 * step, sigma=0.0),
+        rules.encodec(decay=lambda step: 0.2 * step),
+        rules.ema(decay=lambda step: 0.25 * step),
+        rules.ema(decay=lambda step: 0.25 * step, variant="trend"),
+        rules.cr_mogm(rho=lambda step: 0.25 * step),
+        rules.task_tensioner(alpha=lambda step: 5.0 - step, window=1),
+    ],
+    ids=["db-mtl", "encodec", "ema", "ema-trend", "cr-mogm", "task-tensioner"],
+)
+def test_a_schedule_is_refused_at_the_step_where_it_leaves_its_range(rule):
+    obs = observed(rule, normal(3, 5))
+    state = rule.init(obs)
+    for step in range(1, 5):
+        _, state = rule.weigh(observed(rule, normal(3, 5), step=step), state)
+    with pytest.raises(InputError, match="at step 5"):
+        rule.weigh(observed(rule, normal(3, 5), step=5), state)
+
+
+def test_a_loss_outside_a_transforms_domain_is_named_by_its_own_value():
+    rule = rules.bmtl(transform="power")
+    values = torch.tensor([[1.0, 2.0], [3.0, -4.0]], dtype=torch.float64)
+    obs = Observation(values)
+    with pytest.raises(InputError, match="task 1 is -4 at step 1"):
+        rule.weigh(obs, rule.init(obs))
+
+
+@pytest.mark.parametrize("name", ["dwa", "igb", "stch-mtl"])
+def test_rules_that_follow_epochs_say_so_unless_they_count_them(name):
+    assert Needs.EPOCH in rules.get(name).needs
+    assert Needs.EPOCH not in rules.get(name, epoch_steps=10).needs

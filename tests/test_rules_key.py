@@ -149,7 +149,7 @@ def test_bmtl_refuses_concave_transforms_and_says_which_condition_breaks(transfo
 def test_bmtl_refuses_a_linear_power_and_a_negative_temperature():
     with pytest.raises(InputError, match="C2"):
         rules.bmtl(transform="power", exponent=1.0)
-    with pytest.raises(InputError, match=r"temperature must be positive, found -1"):
+    with pytest.raises(InputError, match=r"temperature must be positive and finite, found -1"):
         rules.bmtl(temperature=-1.0)
 
 

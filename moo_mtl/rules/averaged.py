@@ -26,8 +26,8 @@ class Averaged(Rule[Past]):
     r""":math:`w_t = \rho_t w_{t-1} + (1 - \rho_t) \hat w_t` around any rule's weights :math:`\hat w_t`; the first stand."""
 
     def __init__(self, rule: Rule[Any], rho: Schedule = 0.9, name: str | None = None) -> None:
-        within(name or "averaged", "rho", rho, 0.0, 1.0, "it is the share of the old weights that is kept")
-        self.rule, self.rho = rule, rho
+        self.rule = rule
+        self.rho = within(name or "averaged", "rho", rho, 0.0, 1.0, "it is the share of the old weights that is kept")
         self.name, self.needs = name or f"averaged {rule.name}", rule.needs
 
     def draws(self, n_tasks: int, n_dim: int) -> int:
@@ -47,7 +47,8 @@ class Averaged(Rule[Past]):
         kept = at(self.rho, obs.step) * (state.seen > 0).double()
         weights = torch.where(obs.mask, kept * state.weights + (1 - kept) * weighing.weights.double(), state.weights)
         out = torch.where(obs.mask, weights, 0.0).to(weighing.weights.dtype)
-        return weighing._replace(weights=out), Past(weights, state.seen + obs.mask.double(), inner)
+        # The inner rule's gap tells of its own weights, and these are no solution of its program.
+        return weighing._replace(weights=out, gap=None, converged=None), Past(weights, state.seen + obs.mask.double(), inner)
 
     def observe(self, after: Tensor, state: Past) -> Past:
         return state._replace(inner=self.rule.observe(after, state.inner))

@@ -82,11 +82,13 @@ def learned_scale(lr: Schedule = 1e-3, optimizer: Optimizer = "adam", initial: f
 
 
 class Pace(NamedTuple):
-    """FAMO's logits; logarithms of the losses before the step, and which tasks took part in it, ``[..., K]`` each."""
+    """FAMO's logits; logarithms of the losses before the step, and which tasks took part in it, ``[..., K]`` each; number of
+    that step, ``[...]``."""
 
     logits: Learned
     before: Tensor
     present: Tensor
+    step: Tensor
 
 
 def famo(
@@ -99,18 +101,23 @@ def famo(
     """
 
     def start(obs: Observation) -> Pace:
-        return Pace(Learned.start(obs, 0.0, optimizer), blank(obs), torch.zeros_like(obs.losses, dtype=torch.bool))
+        nobody = torch.zeros_like(obs.losses, dtype=torch.bool)
+        return Pace(Learned.start(obs, 0.0, optimizer), blank(obs), nobody, blank(obs)[..., 0])
 
     def act(obs: Observation, state: Pace) -> tuple[Weighing, Pace]:
         above = excess("famo", obs, lower_bound)
         share = _shares(state.logits.value, obs.mask) / above
         before = torch.where(obs.mask, above.log(), state.before)
         weights = share / share.sum(dim=-1, keepdim=True).clamp(min=torch.finfo(share.dtype).tiny)
-        return Weighing(weights), state._replace(before=before, present=obs.mask)
+        step = torch.full_like(state.step, float(obs.step))
+        return Weighing(weights), state._replace(before=before, present=obs.mask, step=step)
 
     def observe(after: Tensor, state: Pace) -> Pace:
-        here = state.present
-        change = state.before - excess("famo", Observation(after, present=here), lower_bound).log()
+        step = int(state.step.max()) if after.device.type == "cpu" else 1  # for the message, which comes on the CPU alone
+        seen = Observation(after, present=state.present, step=step)
+        change = state.before - excess("famo", seen, lower_bound).log()
+        here = state.present & change.isfinite()  # a loss that the step spoiled says nothing of the pace
+        change = torch.where(here, change, 0.0)
         z = _shares(state.logits.value, here)
         gradient = z * (change - (z * change).sum(dim=-1, keepdim=True)) + weight_decay * state.logits.value
         return state._replace(logits=state.logits.descend(gradient, lr, here))

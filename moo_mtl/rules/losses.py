@@ -93,11 +93,11 @@ def cosh(temperature: float = 1.0) -> Convex:
 
 def power(exponent: float = 2.0) -> Convex:
     r""":math:`h(z) = z^p`, :math:`p > 1`, for positive losses."""
-    if not exponent > 1:
+    if not 1 < exponent < float("inf"):
         raise InputError(
             f"bmtl: the power z^{exponent:g} breaks condition C2 (derived: h' must increase, so that larger losses weigh "
             f"more); "
-            "its exponent must exceed 1"
+            "its exponent must exceed 1 and be finite"
         )
     return Convex(lambda z: _log(exponent) + (exponent - 1) * z.log(), lambda z: z / exponent, _POSITIVE)
 
@@ -161,6 +161,11 @@ def proportional(decay: Schedule = 0.9, lower_bound: Bound = None) -> Slot[Trans
 def trend(decay: Schedule = 0.9, slow: Schedule = 0.99, lower_bound: Bound = None) -> Slot[Transformed]:
     r"""Factors :math:`m_k^{\text{fast}} / m_k^{\text{slow}}` of two averages: tasks whose loss falls slowly weigh more."""
 
+    decay, slow = (
+        within("trend-ema", parameter, value, 0.0, 1.0, "it is the share of the old average that is kept")
+        for parameter, value in (("decay", decay), ("slow", slow))
+    )
+
     def act(obs: Observation, state: tuple[Average, Average]) -> tuple[Transformed, tuple[Average, Average]]:
         above = excess("trend-ema", obs, lower_bound)
         fast, late = state[0].update(above, at(decay, obs.step), obs.mask), state[1].update(above, at(slow, obs.step), obs.mask)
@@ -177,7 +182,7 @@ def _averaged(
     statistic: Callable[[Tensor], Tensor],
     factors: Callable[[Tensor, Tensor], Tensor],
 ) -> Slot[Transformed]:
-    within(name, "decay", decay, 0.0, 1.0, "it is the share of the old average that is kept")
+    decay = within(name, "decay", decay, 0.0, 1.0, "it is the share of the old average that is kept")
 
     def act(obs: Observation, state: Average) -> tuple[Transformed, Average]:
         above = excess(name, obs, lower_bound)
@@ -199,11 +204,11 @@ def _log(value: float) -> float:
 def _in_domain(name: str, obs: Observation, low: float, high: float) -> Tensor:
     inside = (obs.losses > low) & (obs.losses < high)
     if obs.losses.device.type == "cpu" and not bool((inside | ~obs.mask).all()):
-        *_, task = (obs.mask & ~inside).nonzero()[0].tolist()
+        where = (obs.mask & ~inside).nonzero()[0].tolist()
+        found = obs.losses[tuple(where)].item()
         raise InputError(
-            f"{name}: the loss of task {task} is {obs.losses[..., task].flatten()[0].item():g} at step {obs.step}, and this "
-            f"transform is "
-            f"increasing and convex only between {low:g} and {high:g}; use transform='exp' or 'softplus', or rescale the loss"
+            f"{name}: the loss of task {where[-1]} is {found:g} at step {obs.step}, and this transform is increasing and "
+            f"convex only between {low:g} and {high:g}; use transform='exp' or 'softplus', or rescale the loss"
         )
     middle = 1.0 if low == 0.0 else (high - 1.0 if high < float("inf") else 0.0)
     return torch.where(obs.mask, obs.losses, middle)

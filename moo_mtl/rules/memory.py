@@ -28,8 +28,12 @@ def row_ema(beta: Schedule = 0.9, sigma: float = 0.0, bias_correction: bool = Fa
         beta: share of the old average that is kept, a number or a function of the step.
         sigma: decay of that share, :math:`\beta_t = \beta / t^\sigma` with :math:`t` counted from 1.
         bias_correction: divide by :math:`1 - \prod_{s \le t} \beta_s`, which makes up for the zero start.
+
+    Raises:
+        InputError: ``beta`` outside [0, 1), now or at a later step, or ``sigma`` negative.
     """
-    within("row-ema", "beta", beta, 0.0, 1.0, "it is the share of the old average that is kept")
+    beta = within("row-ema", "beta", beta, 0.0, 1.0, "it is the share of the old average that is kept", half_open=True)
+    within("row-ema", "sigma", sigma, 0.0, float("inf"), "that share decays")
 
     def start(obs: Observation) -> Filtered:
         assert obs.rows is not None

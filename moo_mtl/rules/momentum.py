@@ -13,6 +13,7 @@ from moo_mtl.rules.average import blank
 from moo_mtl.rules.rule import Rule, Weighing
 from moo_mtl.rules.slot import within
 from moo_mtl.solvers import config
+from moo_mtl.state import keep_where
 
 
 class Momenta(NamedTuple):
@@ -40,7 +41,7 @@ class MomentumConfig(Rule[Momenta]):
 
     def __init__(self, refresh: int | None, beta1: float, beta2: float, eps: float, name: str) -> None:
         for parameter, value in (("beta1", beta1), ("beta2", beta2)):
-            within(name, parameter, value, 0.0, 1 - 1e-9, "it is the share of the old average that is kept")
+            within(name, parameter, value, 0.0, 1.0, "it is the share of the old average that is kept", half_open=True)
         self.refresh, self.beta1, self.beta2, self.eps, self.name = refresh, beta1, beta2, eps, name
 
     def init(self, obs: Observation) -> Momenta:
@@ -74,7 +75,7 @@ class MomentumConfig(Rule[Momenta]):
             gap=solution.gap,
             converged=solution.converged,
         )
-        return weighing, Momenta(rows, weight, combined, square, taken)
+        return weighing, keep_where(here.any(dim=-1), Momenta(rows, weight, combined, square, taken), state)
 
     def _refreshed(self, obs: Observation) -> Tensor:
         """The tasks whose turn it is, ``[K]`` bool: all, or the next few in a circle."""

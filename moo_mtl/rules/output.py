@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.observation import Needs, Observation
-from moo_mtl.rules.slot import Output
+from moo_mtl.rules.slot import Output, positive
 
 
 def _per_total(total: Tensor, weights: Tensor) -> Tensor:
@@ -59,7 +59,12 @@ def constant(factor: float) -> Output:
 
 
 def at_most(longest: float) -> Output:
-    """The step shortened to a given length where it is longer, as gradient clipping does."""
+    """The step shortened to a given length where it is longer, as gradient clipping does.
+
+    Raises:
+        InputError: ``longest`` is not positive and finite.
+    """
+    positive("at-most", "max_norm", longest, "it is the length of the longest step; without a bound leave the output out")
 
     def factor(weights: Tensor, length: Tensor | None, raw: Observation) -> Tensor:
         assert length is not None

@@ -23,7 +23,7 @@ def epoch_trend(temperature: float = 2.0, epoch_steps: int | None = None) -> Slo
         ratio = torch.where(known, state.last / torch.where(known, state.before, 1.0), 1.0)
         return _softmax(ratio / temperature, obs.mask), state
 
-    return _weighting("epoch-trend", factors, Epochs.start)
+    return _weighting("epoch-trend", factors, Epochs.start, _needs(epoch_steps))
 
 
 def spread(beta: Schedule = 0.99) -> Slot[Transformed]:
@@ -70,7 +70,7 @@ def gap_left(base_epoch: int = 1, epoch_steps: int | None = None, lower_bound: B
         weight = _softmax(torch.where(known, above / torch.where(known, state.mean, 1.0), 1.0), obs.mask)
         return Transformed(weight * above.log(), weight / above), state
 
-    return Slot("gap-left", act, Average.start, Needs.LOSSES)
+    return Slot("gap-left", act, Average.start, _needs(epoch_steps))
 
 
 def smooth_worst(
@@ -88,7 +88,7 @@ def smooth_worst(
         share = _softmax(level / mu, obs.mask)
         return Transformed(share * plain.losses, share * plain.slope), state
 
-    return Slot("smooth-worst", act, Average.start, Needs.LOSSES)
+    return Slot("smooth-worst", act, Average.start, _needs(epoch_steps))
 
 
 def grouped_risk(rate: float = 1e-4, groups: int = 1, lower_bound: Bound = None) -> Slot[Transformed]:
@@ -108,8 +108,16 @@ def grouped_risk(rate: float = 1e-4, groups: int = 1, lower_bound: Bound = None)
     return _weighting("grouped-risk", factors, blank)
 
 
+def _needs(epoch_steps: int | None) -> Needs:
+    """A slot that is told the length of an epoch counts epochs itself."""
+    return Needs.LOSSES | Needs.EPOCH if epoch_steps is None else Needs.LOSSES
+
+
 def _weighting(
-    name: str, factors: Callable[[Observation, Any], tuple[Tensor, Any]], start: Callable[[Observation], Any]
+    name: str,
+    factors: Callable[[Observation, Any], tuple[Tensor, Any]],
+    start: Callable[[Observation], Any],
+    needs: Needs = Needs.LOSSES,
 ) -> Slot[Transformed]:
     """A slot that multiplies each loss by a factor through which no gradient flows."""
 
@@ -117,7 +125,7 @@ def _weighting(
         factor, state = factors(obs, state)
         return Transformed(factor * obs.losses, factor), state
 
-    return Slot(name, act, start, Needs.LOSSES)
+    return Slot(name, act, start, needs)
 
 
 def _softmax(logits: Tensor, mask: Tensor) -> Tensor:

@@ -20,7 +20,8 @@ def hypervolume_gradient(reference: Sequence[float] | None = None) -> Slot[Weigh
     r"""Minus the gradient of the dominated area, for two objectives, scaled to unit length for each member.
 
     Between neighbours :math:`w_{i1} = \ell_2^{(i-1)} - \ell_2^{(i)}`, :math:`w_{i2} = \ell_1^{(i+1)} - \ell_1^{(i)}`.
-    A dominated member is weighed within its own layer of the non-dominated sorting; equal members alike.
+    A dominated member is weighed within its own layer of the non-dominated sorting; equal members alike. One that does not
+    lie below a given reference point in both losses stands still.
 
     Args:
         reference: the reference point; by default 1.1 times the largest losses of the population.
@@ -47,6 +48,8 @@ def hypervolume_gradient(reference: Sequence[float] | None = None) -> Slot[Weigh
         above = nearest(left, second, worst[..., 1])
         right = nearest(first[..., None, :] > first[..., :, None], first, worst[..., 0])
         gain = torch.stack([above - second, right - first], dim=-1).clamp(min=0)
+        if fixed is not None:  # the area ends at the reference, and does not change with what lies beyond it
+            gain = torch.where((losses < worst[..., None, :]).all(dim=-1, keepdim=True), gain, 0.0)
         # In units of the larger entry, so that a gain as small as rounding is still a direction.
         largest = gain.amax(dim=-1, keepdim=True)
         gain = gain / torch.where(largest > 0, largest, 1.0)

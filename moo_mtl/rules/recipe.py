@@ -72,7 +72,7 @@ def get(name: str, **parameters: Any) -> Rule[Any]:
     'db-mtl'
     """
     if ":" in name:
-        return _of_user(name, load(name, "rule"), parameters)
+        return of_user(name, load(name, "rule"), parameters)
     if name not in ZOO:
         raise unknown("rule", name, ZOO)
     factory = ZOO[name].factory
@@ -80,7 +80,12 @@ def get(name: str, **parameters: Any) -> Rule[Any]:
     return factory(**parameters)
 
 
-def _of_user(name: str, found: Any, parameters: Mapping[str, Any]) -> Rule[Any]:
+def of_user(name: str, found: Any, parameters: Mapping[str, Any]) -> Rule[Any]:
+    """A rule from what a user's module holds: a rule, or a function or class that gives one.
+
+    Raises:
+        InputError: it is neither, or does not take the parameters.
+    """
     built = found
     if not hasattr(found, "weigh") or isinstance(found, type):
         if not callable(found):

@@ -10,7 +10,7 @@ from torch import Tensor
 from moo_mtl.errors import InputError
 from moo_mtl.observation import Needs, Observation
 from moo_mtl.rules.average import Corrected
-from moo_mtl.rules.slot import Bound, Schedule, Slot, at, excess, preference_of, stateless, within
+from moo_mtl.rules.slot import Bound, Schedule, Slot, at, excess, positive, preference_of, stateless, within
 
 Statistic = Literal["max", "min", "mean", "median"]
 
@@ -20,13 +20,15 @@ def common_norm(magnitude: Statistic | float) -> Slot[Tensor]:
 
     A task without gradient has factor 0 and is left out of the statistic.
     """
-    if isinstance(magnitude, str) and magnitude not in ("max", "min", "mean", "median"):
+    if not isinstance(magnitude, str):
+        positive("common-norm", "magnitude", magnitude, "it is the length of every gradient")
+    elif magnitude not in ("max", "min", "mean", "median"):
         raise InputError(f"common norm {magnitude!r} is unknown; expected 'max', 'min', 'mean', 'median' or a positive number")
 
     def factors(obs: Observation) -> Tensor:
         norms = obs.norms
         alive = obs.mask & (norms > 0)
-        target = magnitude if isinstance(magnitude, float | int) else _statistic(magnitude, norms, alive)
+        target = _statistic(magnitude, norms, alive) if isinstance(magnitude, str) else magnitude
         return torch.where(alive, target / torch.where(alive, norms, 1.0), 0.0)
 
     name = f"{magnitude}-norm" if isinstance(magnitude, str) else f"norm-{magnitude:g}"
@@ -68,7 +70,7 @@ def loss_over_norm(lower_bound: Bound = None) -> Slot[Tensor]:
 
 def average_norm(decay: Schedule = 0.999) -> Slot[Tensor]:
     """Gradients divided by the bias-corrected moving average of their own length; 0 for a task that never had a gradient."""
-    within("average-norm", "decay", decay, 0.0, 1.0, "it is the share of the old average that is kept")
+    decay = within("average-norm", "decay", decay, 0.0, 1.0, "it is the share of the old average that is kept", half_open=True)
 
     def act(obs: Observation, state: Corrected) -> tuple[Tensor, Corrected]:
         state = state.update(obs.norms, at(decay, obs.step), obs.mask)
@@ -81,7 +83,7 @@ def average_norm(decay: Schedule = 0.999) -> Slot[Tensor]:
 def towards_task(target: int = 0, relax: float = 0.7, decay: Schedule = 0.9) -> Slot[Tensor]:
     r"""Gradients drawn towards a target task's averaged length m: :math:`r \, m_{\text{target}} / m_k + 1 - r`."""
     within("towards-task", "relax", relax, 0.0, 1.0, "it is a share")
-    within("towards-task", "decay", decay, 0.0, 1.0, "it is the share of the old average that is kept")
+    decay = within("towards-task", "decay", decay, 0.0, 1.0, "it is the share of the old average that is kept", half_open=True)
 
     def act(obs: Observation, state: Corrected) -> tuple[Tensor, Corrected]:
         if not 0 <= target < obs.n_tasks:

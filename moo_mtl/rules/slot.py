@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -77,26 +78,44 @@ def at(value: Schedule, step: int) -> float:
     return value(step) if callable(value) else value
 
 
-def positive(rule: str, parameter: str, value: Schedule, why: str) -> None:
-    """Refuse a hyper-parameter that is not positive; a schedule is tried at its first step.
+def positive(rule: str, parameter: str, value: Schedule, why: str) -> Schedule:
+    """A hyper-parameter that must be positive and finite; a schedule is tried now, and again at every step it is asked for.
 
     Raises:
-        InputError: the value is zero, negative or not a number.
+        InputError: the value is zero, negative, infinite or not a number; a schedule's message names the step.
     """
-    first = at(value, 1)
-    if not first > 0:
-        raise InputError(f"{rule}: {parameter} must be positive, found {first}; {why}")
+    return _checked(rule, parameter, value, lambda found: 0 < found < math.inf, "be positive and finite", why)
 
 
-def within(rule: str, parameter: str, value: Schedule, low: float, high: float, why: str) -> None:
-    """Refuse a hyper-parameter outside ``[low, high]``; a schedule is tried at its first step.
+def within(
+    rule: str, parameter: str, value: Schedule, low: float, high: float, why: str, *, half_open: bool = False
+) -> Schedule:
+    """A hyper-parameter that must lie in ``[low, high]``, or in ``[low, high)``; an infinite ``high`` is not in the range.
+
+    A schedule is tried now, and again at every step that the one returned is asked for.
 
     Raises:
-        InputError: the value is outside.
+        InputError: the value is outside, or not a number; a schedule's message names the step.
     """
-    first = at(value, 1)
-    if not low <= first <= high:
-        raise InputError(f"{rule}: {parameter} must lie in [{low:g}, {high:g}], found {first}; {why}")
+    open_end = half_open or high == math.inf
+    end = ")" if open_end else "]"
+
+    def inside(found: float) -> bool:
+        return low <= found < high if open_end else low <= found <= high
+
+    return _checked(rule, parameter, value, inside, f"lie in [{low:g}, {high:g}{end}", why)
+
+
+def _checked(rule: str, parameter: str, value: Schedule, inside: Callable[[float], bool], expected: str, why: str) -> Schedule:
+    def checked(step: int) -> float:
+        found = at(value, step)
+        if not inside(found):
+            when = f" at step {step}" if callable(value) else ""
+            raise InputError(f"{rule}: {parameter} must {expected}, found {found}{when}; {why}")
+        return found
+
+    checked(1)
+    return checked if callable(value) else value
 
 
 def excess(who: str, obs: Observation, lower_bound: Bound, *, allow_zero: bool = False) -> Tensor:
@@ -106,7 +125,7 @@ def excess(who: str, obs: Observation, lower_bound: Bound, *, allow_zero: bool =
     turns it into a number that is not finite, which the driver refuses after the step.
 
     Raises:
-        InputError: a loss is at or below its bound, or the bounds are not one per task.
+        InputError: a loss is at or below its bound, or the bounds are not one per task, or not finite.
     """
     bound = bound_of(who, obs, lower_bound)
     above = obs.losses - bound
@@ -117,8 +136,7 @@ def excess(who: str, obs: Observation, lower_bound: Bound, *, allow_zero: bool =
         limit = bound.expand(obs.n_tasks)[where[-1]].item()
         raise InputError(
             f"{who}: the loss of task {where[-1]} is {found:g} at step {obs.step}, and its logarithm or reciprocal needs it "
-            f"above "
-            f"{limit:g}; give lower_bound= (a number below every loss, or one per task)"
+            f"above {limit:g}; give lower_bound= (a number below every loss, or one per task)"
         )
     return torch.where(obs.mask, above, torch.ones_like(above))
 
@@ -127,9 +145,12 @@ def bound_of(who: str, obs: Observation, bound: Bound) -> Tensor:
     """A number, or one per task, as a tensor that broadcasts against the losses; 0 where none is given.
 
     Raises:
-        InputError: the numbers are not one per task.
+        InputError: the numbers are not one per task, or one of them is not finite.
     """
-    given = torch.as_tensor(0.0 if bound is None else bound, dtype=torch.float64, device=obs.losses.device)
+    given = torch.as_tensor(0.0 if bound is None else bound, dtype=torch.float64)
+    if bound is not None and given.device.type == "cpu" and not bool(given.isfinite().all()):
+        raise InputError(f"{who}: a bound is not finite, found {bound}; give a number below every loss, or one per task")
+    given = given.to(obs.losses.device)
     if given.dim() > 1 or (given.dim() == 1 and given.shape[0] != obs.n_tasks):
         raise InputError(
             f"{who}: a bound has shape {tuple(given.shape)}, expected a number or one for each of the {obs.n_tasks} tasks"

@@ -23,6 +23,7 @@ _INPUTS = {
     Needs.PREFERENCE: "preference",
     Needs.POPULATION: "population",
     Needs.AFTER: "losses after",
+    Needs.EPOCH: "epochs",
 }
 
 

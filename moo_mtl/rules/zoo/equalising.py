@@ -25,7 +25,7 @@ from moo_mtl.rules import learned, output, scaling, weights
 from moo_mtl.rules.compose import compose
 from moo_mtl.rules.recipe import recipe
 from moo_mtl.rules.rule import Rule
-from moo_mtl.rules.slot import Schedule
+from moo_mtl.rules.slot import Schedule, positive
 
 
 @recipe(
@@ -163,8 +163,9 @@ def encodec(decay: Schedule = 0.999, total: float = 1.0) -> Rule[Any]:
         total: length to which the averages add up; each of K tasks gets a K-th.
 
     Raises:
-        InputError: ``decay`` outside [0, 1].
+        InputError: ``decay`` outside [0, 1), now or at a later step, or ``total`` is not positive.
     """
+    positive("encodec", "total", total, "it is the length to which the averages add up")
     share = output.per_task_of(total)
     return compose(weights.uniform, scale=scaling.average_norm(decay), output=share, heads="weights", name="encodec")
 
@@ -187,6 +188,6 @@ def metabalance(target: int = 0, relax: float = 0.7, decay: Schedule = 0.9) -> R
         decay: of the averaged lengths.
 
     Raises:
-        InputError: ``relax`` or ``decay`` outside [0, 1], or (at the first step) there is no task ``target``.
+        InputError: ``relax`` outside [0, 1] or ``decay`` outside [0, 1), or (at the first step) there is no task ``target``.
     """
     return compose(weights.uniform, scale=scaling.towards_task(target, relax, decay), heads="loss", name="metabalance")

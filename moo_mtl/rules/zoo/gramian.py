@@ -132,8 +132,12 @@ def cagrad(c: float = 0.4, rescale: Literal["none", "c", "c-squared"] = "none") 
         rescale: the authors' code divides the step by :math:`1 + c^2` (its default) or by :math:`1 + c`; the paper does not.
 
     Raises:
-        InputError: ``rescale`` is unknown, or (at the first step) c is negative.
+        InputError: ``rescale`` is unknown or divides by infinity, or c is negative.
     """
+    if not c >= 0:
+        raise InputError(f"cagrad: c must not be negative, found {c}; it is a radius, and 0 is the mean gradient")
+    if c == float("inf") and rescale != "none":
+        raise InputError(f"cagrad: rescale={rescale!r} divides by c, which is infinite; use rescale='none'")
     factors = {"none": 1.0, "c": 1 / (1 + c), "c-squared": 1 / (1 + c * c)}
     if rescale not in factors:
         raise InputError(f"cagrad: rescale {rescale!r} is unknown; expected one of {', '.join(factors)}")
@@ -160,6 +164,9 @@ def nash_mtl(max_norm: float | None = 1.0) -> Rule[Any]:
     Args:
         max_norm: the step is shortened to this length where it is longer, as in the authors' code; with 1 every step has
             length 1. ``None`` leaves it.
+
+    Raises:
+        InputError: ``max_norm`` is not positive.
     """
     return compose(weights.nash, output=_longest(max_norm), heads="weights", name="nash-mtl")
 
@@ -182,7 +189,7 @@ def fairgrad(alpha: float = 2.0, max_norm: float | None = 1.0) -> Rule[Any]:
         max_norm: the step is shortened to this length where it is longer; ``None`` leaves it.
 
     Raises:
-        InputError: ``alpha`` is not positive.
+        InputError: ``alpha`` or ``max_norm`` is not positive.
     """
     positive("fairgrad", "alpha", alpha, "1 is Nash bargaining")
     return compose(weights.fairgrad(alpha), output=_longest(max_norm), name="fairgrad")

@@ -65,7 +65,7 @@ def db_mtl(
         lower_bound: a number below every loss, or one per task, subtracted before the logarithm.
 
     Raises:
-        InputError: ``beta`` outside [0, 1], or unknown ``stages``.
+        InputError: ``beta`` outside [0, 1), now or at a later step, ``sigma`` negative, or unknown ``stages``.
     """
     if stages not in ("both", "loss", "gradient"):
         raise InputError(f"db-mtl: stages {stages!r} is unknown; expected 'both', 'loss' or 'gradient'")
@@ -164,7 +164,7 @@ def task_tensioner(
     Raises:
         InputError: ``alpha`` or ``window`` is not positive, or ``edge_cases`` is unknown.
     """
-    positive("task-tensioner", "alpha", alpha, "for the rule without tension take edm")
+    alpha = positive("task-tensioner", "alpha", alpha, "for the rule without tension take edm")
     positive("task-tensioner", "window", window, "it is a number of steps")
     if edge_cases not in ("safe", "reference"):
         raise InputError(f"task-tensioner: edge_cases {edge_cases!r} is unknown; expected 'safe' or 'reference'")
@@ -201,9 +201,8 @@ def ema(
     V2 inverse-normalised   V1 rescaled to sum to K
     V3 anchored             :math:`w_k = \bar m / m_k` with the mean average :math:`\bar m`; keeps the losses' units
     V4 log                  :math:`w_k = \exp(-\text{EMA}(\log \ell_k))`; one spike moves it little
-    V5 trend                :math:`w_k \propto m_k^{\text{fast}} / m_k^{\text{slow}}`, summing to K; slow decay
-    :math:`1 - (1-\beta)/10` V6 proportional         :math:`w_k = K m_k / \sum_j m_j`; the reading "harder is heavier",
-    opposite to the paper's aim
+    V5 trend                :math:`w_k \propto m_k / m_k^{\text{slow}}`, summing to K; slow decay :math:`1 - (1-\beta)/10`
+    V6 proportional         :math:`w_k = K m_k / \sum_j m_j`; "harder is heavier", opposite to the paper's aim
     ======================  ====================================================================================
 
     Args:

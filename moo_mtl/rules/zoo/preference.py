@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from moo_mtl.errors import InputError
 from moo_mtl.properties import (
     common_descent,
     common_shift_invariant,
@@ -25,7 +26,7 @@ from moo_mtl.rules.compose import compose
 from moo_mtl.rules.preference import Scalarization, scalarized
 from moo_mtl.rules.recipe import recipe
 from moo_mtl.rules.rule import Rule
-from moo_mtl.rules.slot import Bound, positive, within
+from moo_mtl.rules.slot import Bound, positive
 
 _GUARANTEES_NOTHING = [common_descent, zero_at_weakly_stationary]
 _PLAIN = [permutation_equivariant, deterministic, stateless]
@@ -161,7 +162,8 @@ def p_norm(p: float = 2.0, ideal: Bound = None) -> Rule[Any]:
     Raises:
         InputError: ``p`` is below 1.
     """
-    within("p-norm", "p", p, 1.0, float("inf"), "below 1 it is no norm")
+    if not p >= 1:
+        raise InputError(f"p-norm: p must be at least 1, found {p}; below 1 it is no norm")
     return _of(preference.power_norm(p), ideal)
 
 

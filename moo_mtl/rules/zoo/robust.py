@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from moo_mtl.errors import InputError
@@ -21,7 +22,7 @@ from moo_mtl.properties import (
 from moo_mtl.rules import output, projections, weights
 from moo_mtl.rules.averaged import Averaged
 from moo_mtl.rules.compose import compose
-from moo_mtl.rules.recipe import get, recipe
+from moo_mtl.rules.recipe import get, of_user, recipe
 from moo_mtl.rules.rule import Rule
 from moo_mtl.rules.slot import Schedule, positive, within
 
@@ -96,8 +97,9 @@ def krum(byzantine: int = 1, selected: int = 1, distance: Literal["squared", "pl
     r"""The mean of the gradients that lie closest to their :math:`K - f - 2` nearest others.
 
     Args:
-        byzantine: f, how many gradients may be arbitrary; the rule needs f + 3 tasks.
-        selected: how many gradients are averaged; 1 is Krum, more Multi-Krum.
+        byzantine: f, how many gradients may be arbitrary; the rule needs f + 3 tasks, and with no more than that it is the
+            mean of the closest pair.
+        selected: how many gradients are averaged; 1 is Krum, more Multi-Krum. Those that tie for the last place share it.
         distance: the paper sums squared distances; TorchJD sums plain ones.
 
     Raises:
@@ -116,18 +118,21 @@ def krum(byzantine: int = 1, selected: int = 1, distance: Literal["squared", "pl
     holds=[nonnegative, simplex, shift_invariant, permutation_equivariant, deterministic, homogeneous_1],
     fails=[common_descent, zero_at_weakly_stationary, scale_invariant, stateless, linear_under_scaling],
 )
-def cr_mogm(rule: str | Rule[Any] = "mgda", rho: Schedule = 0.9, **parameters: Any) -> Rule[Any]:
+def cr_mogm(rule: str | Rule[Any] | Callable[..., Rule[Any]] = "mgda", rho: Schedule = 0.9, **parameters: Any) -> Rule[Any]:
     r"""The weights of any rule, averaged over time: :math:`w_t = \rho_t w_{t-1} + (1 - \rho_t) \hat w_t`.
 
     What is declared of it holds around MGDA; in general it inherits signs and sums, and loses guarantees of the direction.
 
     Args:
-        rule: a rule, or its name.
+        rule: a rule, its name (``"my_module:my_rule"`` is one too), or a function or class that gives it.
         rho: share of the old weights; the paper lets it grow as the learning rate falls.
-        parameters: of the rule, where it is given by name.
+        parameters: of the rule, where it is not built yet.
 
     Raises:
-        InputError: the rule or a parameter is unknown, or ``rho`` outside [0, 1].
+        InputError: the rule or a parameter is unknown, or ``rho`` outside [0, 1], now or at a later step.
     """
-    inner = get(rule, **parameters) if isinstance(rule, str) else rule
+    if isinstance(rule, str):
+        inner = get(rule, **parameters)
+    else:
+        inner = of_user(getattr(rule, "__name__", getattr(rule, "name", "rule")), rule, parameters)
     return Averaged(inner, rho, name="cr-mogm")

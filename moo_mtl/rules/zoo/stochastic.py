@@ -60,7 +60,7 @@ def moco(
         lower_bound: for ``"loss-scaled"``: a number below every loss, or one per task, subtracted first.
 
     Raises:
-        InputError: ``update`` or ``rows`` is unknown, or ``beta`` outside [0, 1].
+        InputError: ``update`` or ``rows`` is unknown, or ``beta`` outside (0, 1].
     """
     if rows not in ("raw", "loss-scaled"):
         raise InputError(f"moco: rows {rows!r} is unknown; expected 'raw' or 'loss-scaled'")
