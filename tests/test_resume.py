@@ -134,6 +134,63 @@ def test_another_runs_checkpoint_is_refused(tmp_path):
         trainer(rules.get("equal")).fit(examples(1)[:20], checkpoint=checkpoint)
 
 
+OTHER_SETTINGS = {
+    "lr": ({"lr": 0.2}, "its lr is 0.1, this run's is 0.2"),
+    "schedule": ({"lr": lambda step: 0.3 / step}, "its lr is 0.1, this run's is 0.3"),
+    "weight decay": ({"weight_decay": 0.5}, "its weight_decay is 0.0, this run's is 0.5"),
+    "momentum": ({"momentum": 0.9}, "its momentum is 0.0, this run's is 0.9"),
+    "optimizer": ({"optimizer": "adam"}, "its optimizer is 'SGD', this run's is 'Adam'"),
+    "options of one's own optimizer": (
+        {"optimizer": lambda parameters: torch.optim.SGD(parameters, lr=0.1, nesterov=True, momentum=0.5)},
+        "its momentum is 0.0, this run's is 0.5",
+    ),
+    "heads": ({"heads": "raw"}, "its heads is 'paper', this run's is 'raw'"),
+    "clip": ({"clip": 1.5}, "its clip is None, this run's is 1.5"),
+    "preference": ({"preference": [0.5, 0.25, 0.25]}, r"its preference is None, this run's is \[0.5, 0.25, 0.25\]"),
+    "selection": ({"select": "metric"}, "its select is 'by_loss', this run's is 'by_metric'"),
+}
+
+
+@pytest.mark.parametrize(("options", "message"), OTHER_SETTINGS.values(), ids=OTHER_SETTINGS.keys())
+def test_other_settings_are_refused_by_name(options, message, tmp_path):
+    same = {"epochs": 1, "lr": 0.1, "optimizer": "sgd"}
+    checkpoint = tmp_path / "checkpoint.pt"
+    trainer(rules.get("db-mtl"), **same).fit(examples(1), checkpoint=checkpoint)
+    with pytest.raises(RunError, match=f"{message}; give another path"):
+        trainer(rules.get("db-mtl"), **{**same, **options}).fit(examples(1), checkpoint=checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "other", "message"),
+    [
+        ("db-mtl", {"beta": 0.1}, {"beta": 0.9}, r"its rule's memory.act.beta is 0.1, this run's is 0.9"),
+        ("db-mtl", {"beta": lambda step: 0.1}, {"beta": lambda step: 0.9}, r"beta.value.constants.0 is 0.1, this run's is 0.9"),
+        (
+            "mgda",
+            {"normalization": "l2"},
+            {"normalization": "loss"},
+            "its rule's scale.name is 'norm-1', this run's is 'per-loss'",
+        ),
+        ("cagrad", {"c": 0.4}, {"c": 0.5}, r"its rule's solve.act.* is 0.4, this run's is 0.5"),
+        ("bmtl", {"temperature": 1.0}, {"temperature": 2.0}, r"its rule's .* is 1.0, this run's is 2.0"),
+    ],
+)
+def test_other_hyper_parameters_of_the_rule_are_refused_by_name(name, one, other, message, tmp_path):
+    checkpoint = tmp_path / "checkpoint.pt"
+    trainer(rules.get(name, **one), epochs=1).fit(examples(1), checkpoint=checkpoint)
+    with pytest.raises(RunError, match=message):
+        trainer(rules.get(name, **other), epochs=1).fit(examples(1), checkpoint=checkpoint)
+
+
+def test_another_network_is_refused_by_the_name_of_its_parameter(tmp_path):
+    checkpoint = tmp_path / "checkpoint.pt"
+    trainer(rules.get("equal"), epochs=1).fit(examples(1), checkpoint=checkpoint)
+    wider = trainer(rules.get("equal"), epochs=1)
+    wider.model.heads["f"] = torch.nn.Linear(7, 2)
+    with pytest.raises(RunError, match=r"its shape of parameter heads.f.weight is \[1, 7\], this run's is \[2, 7\]"):
+        wider.fit(examples(1), checkpoint=checkpoint)
+
+
 def test_a_checkpoint_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot write the checkpoint"):

@@ -461,6 +461,14 @@ def test_bad_options_are_refused_before_training(options, message):
         trainer(**options)
 
 
+@pytest.mark.parametrize(
+    ("rule", "message"), [("mgda", r"pass rules.get\('mgda'\)"), (Recorder, "found Recorder, expected a rule")]
+)
+def test_what_is_no_rule_is_refused(rule, message):
+    with pytest.raises(InputError, match=f"Trainer: .*{message}"):
+        Trainer(Small(), TASKS, rule, epochs=1, lr=0.1)
+
+
 def test_tasks_must_have_outputs_and_targets():
     with pytest.raises(InputError, match="unknown target: the data have none for task 'c'"):
         trainer(tasks=(*TASKS, Task("c", "squared-error"))).fit(made())

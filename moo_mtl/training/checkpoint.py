@@ -63,8 +63,8 @@ class Checkpoint:
             raise RunError(f"the checkpoint {self.path} is damaged ({error}); delete it to train from the start") from error
         if version != VERSION:
             raise RunError(f"the checkpoint {self.path} has format {version}, expected {VERSION}; delete it to start anew")
-        for key in self.identity.keys() | identity.keys():
-            if self.identity.get(key) != identity.get(key):
+        for key in {**self.identity, **identity}:  # in order, so that the message names what is most telling
+            if repr(self.identity.get(key)) != repr(identity.get(key)):  # a NaN is as it was
                 raise RunError(
                     f"the checkpoint {self.path} is of another run: its {key} is {identity.get(key)!r}, "
                     f"this run's is {self.identity.get(key)!r}; give another path, or delete it to train from the start"

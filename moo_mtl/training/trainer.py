@@ -13,7 +13,7 @@ from moo_mtl.certificate import Certificate
 from moo_mtl.data.dataset import Examples
 from moo_mtl.errors import InputError, unknown
 from moo_mtl.models.multi_head import shared_parameters
-from moo_mtl.rules.rule import Rule
+from moo_mtl.rules.rule import Rule, require_rule
 from moo_mtl.rules.slot import Schedule
 from moo_mtl.training import generators
 from moo_mtl.training.balancer import Balancer
@@ -21,6 +21,7 @@ from moo_mtl.training.batches import Data
 from moo_mtl.training.certificates import certificate
 from moo_mtl.training.checkpoint import Checkpoint
 from moo_mtl.training.history import History
+from moo_mtl.training.identity import identity
 from moo_mtl.training.loop import Loop
 from moo_mtl.training.scoring import Scores, score, target_of
 from moo_mtl.training.selection import Selection, selection
@@ -62,7 +63,7 @@ class Trainer:
         dtype: of parameters and inputs; by default the model's.
 
     Raises:
-        InputError: an empty or duplicate list of tasks, a number out of range, or an unknown name.
+        InputError: an empty or duplicate list of tasks, a number out of range, an unknown name, or a rule that is none.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Trainer:
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        require_rule(rule, "Trainer")
         self.model = model.to(device=device, dtype=dtype)
         self.tasks, self.names = tuple(tasks), tuple(task.name for task in tasks)
         self.rule, self.epochs, self.batch_size = rule, epochs, batch_size
@@ -103,7 +105,7 @@ class Trainer:
         self.device, self.dtype = self.shared[0].device, self.shared[0].dtype
         if self.preference is not None:
             self.preference = self.preference.to(self.device)
-        self._balancing: dict[str, Any] = {"heads": heads, "engine": engine, "gramian_of": gramian_of, "every": every}
+        self.balancing: dict[str, Any] = {"heads": heads, "engine": engine, "gramian_of": gramian_of, "every": every}
         self.new_balancer()  # so that an option it does not know is refused here
 
     def fit(
@@ -122,7 +124,7 @@ class Trainer:
                 ``Examples``. A loader must shuffle with the global generator, if a run is to be resumed exactly.
             validation: for model selection; the same kinds. Test data have no place here.
             checkpoint: a file to keep the state in. If it is there, training goes on from it, bit-identical to a run that was
-                never interrupted.
+                never interrupted. All settings must be as they were, but for a larger number of epochs.
             checkpoint_interval: seconds between writes of that file.
             progress: called with the number of epochs done, after each.
 
@@ -134,7 +136,7 @@ class Trainer:
         parts = [part if part is None else self._placed(part) for part in (train, validation)]
         for part in parts:
             self._check_targets(part)
-        keeper = None if checkpoint is None else Checkpoint(Path(checkpoint), self._identity(train), checkpoint_interval)
+        keeper = None if checkpoint is None else Checkpoint(Path(checkpoint), identity(self, train), checkpoint_interval)
         training = self.model.training
         try:
             with generators.seeded(self.seed, self.device):
@@ -157,7 +159,7 @@ class Trainer:
 
     def new_balancer(self) -> Balancer:
         """A balancer before its first step."""
-        return Balancer(self.rule, self.shared, seed=self.seed, **self._balancing)
+        return Balancer(self.rule, self.shared, seed=self.seed, **self.balancing)
 
     def new_optimizer(self) -> torch.optim.Optimizer:
         """An optimiser before its first step."""
@@ -180,17 +182,6 @@ class Trainer:
                 raise InputError("there is no example; the data are empty")
             for name in self.names:
                 target_of(data, name)
-
-    def _identity(self, train: Data) -> dict[str, Any]:
-        return {
-            "tasks": list(self.names),
-            "rule": self.rule.name,
-            "seed": self.seed,
-            "batch size": self.batch_size,
-            "optimizer": type(self.new_optimizer()).__name__,
-            "number of parameters": sum(parameter.numel() for parameter in self.model.parameters()),
-            "number of examples": len(train) if isinstance(train, Examples) else None,
-        }
 
     def _check(self) -> None:
         if not self.tasks:
