@@ -24,11 +24,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 from moo_mtl.errors import RunError
+from moo_mtl.imports import sources
 
 CHECKPOINT_EVERY = 5.0  # seconds: what a kill -9 costs at most
 
@@ -180,10 +180,15 @@ def versions() -> dict[str, str]:
 
 
 def sources_digest(config: Mapping[str, Any]) -> str:
-    """Digest of the package's sources and of the user's modules that the configuration names as ``module:attribute``."""
+    """Digest of the package's sources, and of the user's modules that the configuration names as ``module:attribute``.
+
+    The neighbours that those import count as well, so that a changed rule never passes for an old result.
+    """
     digest = hashlib.sha256(_package_digest().encode())
     for module in sorted(set(_modules(config))):
-        digest.update(f"{module}\0".encode() + _source(module) + b"\0")
+        digest.update(f"{module}\0".encode())
+        for file in sources(module):
+            digest.update(f"{file.name}\0".encode() + file.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
@@ -212,14 +217,6 @@ def _modules(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _modules(item)
-
-
-def _source(module: str) -> bytes:
-    try:
-        found = find_spec(module)
-    except (ImportError, ValueError):
-        found = None  # a word with a colon that is no module; if one was meant, loading it says so
-    return Path(found.origin).read_bytes() if found and found.origin and found.has_location else b""
 
 
 def _create(folder: Path) -> None:

@@ -70,6 +70,37 @@ def test_the_digest_covers_a_users_own_module(tmp_path, monkeypatch):
     assert runs.sources_digest(config) != before
 
 
+NEIGHBOURS = {
+    "mine_x/__init__.py": "",
+    "mine_x/rule.py": "import torch\nfrom . import inner\nfrom mine_y import b\nimport mine_v.deep\ndef f(): import mine_z\n",
+    "mine_x/inner.py": "from .innermost import c\n",
+    "mine_x/innermost.py": "c = 1\n",
+    "mine_y.py": "import mine_x.rule\nb = 1\n",
+    "mine_z.py": "",
+    "mine_v/__init__.py": "",
+    "mine_v/deep.py": "",
+}
+
+
+@pytest.mark.parametrize("where", ["current directory", "path"])
+def test_the_digest_covers_the_neighbours_that_a_users_module_imports(where, tmp_path, monkeypatch):
+    if where == "path":
+        monkeypatch.syspath_prepend(str(tmp_path))
+    else:
+        monkeypatch.chdir(tmp_path)
+    for name, text in {**NEIGHBOURS, "mine_w.py": "not imported, and not even Python"}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    config = {"rule": {"name": "mine_x.rule:f"}}
+    digests = {runs.sources_digest(config)}
+    for name, text in NEIGHBOURS.items():
+        (tmp_path / name).write_text(f"{text}# changed\n")
+        digests.add(runs.sources_digest(config))
+    assert len(digests) == 1 + len(NEIGHBOURS)
+    (tmp_path / "mine_w.py").write_text("changed")
+    assert runs.sources_digest(config) in digests
+
+
 @pytest.mark.parametrize("name", ["result.npz", "metrics.json", "config.json"])
 @pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_bytes(file.read_bytes()[:-3])])
 def test_a_damaged_run_says_what_to_delete(run, name, damage):
