@@ -179,7 +179,7 @@ def peak_memory(model: str, n_tasks: int, name: str) -> float:
 
 
 def _measure_memory(model: str, n_tasks: int, name: str) -> float:
-    small = Case("mlp-32", 2)
+    small = Case("mlp-32", n_tasks)  # as many tasks, because solvers import other packages for more
     contender(name, small)(*small.forward())  # imports and first-call buffers are not the step's
     del small
     case = Case(model, n_tasks)
