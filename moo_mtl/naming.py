@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cache
 from importlib import import_module
-from inspect import Parameter, signature
+from inspect import Parameter, signature, unwrap
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from moo_mtl.errors import InputError, unknown
 
@@ -53,10 +56,12 @@ def load(path: str, kind: str) -> object:
 def check_parameters(kind: str, name: str, factory: Callable[..., Any], given: Mapping[str, object]) -> None:
     """Hold the keywords ``given`` against the signature of ``factory``, so that a typing slip is an error with a suggestion.
 
+    Their values are held against its annotations, as far as these can be resolved; true and false are no numbers.
+
     >>> check_parameters("rule", "db-mtl", lambda beta=0.5: None, {"beta": 0.1})
 
     Raises:
-        InputError: a keyword that ``factory`` does not take, or a required one that is missing.
+        InputError: a keyword that ``factory`` does not take, a required one that is missing, or a value of another type.
     """
     parameters = signature(factory).parameters.values()
     named = [p for p in parameters if p.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)]
@@ -70,6 +75,62 @@ def check_parameters(kind: str, name: str, factory: Callable[..., Any], given: M
     missing = [p.name for p in named if p.default is Parameter.empty and p.name not in given]
     if missing:
         raise InputError(f"{kind} {name!r} needs {', '.join(missing)}; give it as {missing[0]}=...")
+    types = _annotations(factory) if given else {}
+    for keyword, value in given.items():
+        expected = _mismatch(types[keyword], value) if keyword in takes and keyword in types else None
+        if expected is not None:
+            raise InputError(f"{kind} {name!r}: {keyword}: expected {expected}, found {value!r}")
+
+
+def _annotations(factory: Callable[..., Any]) -> dict[str, Any]:
+    annotated: Any = vars(factory).get("__init__") if isinstance(factory, type) else unwrap(factory)
+    try:
+        return get_type_hints(annotated)
+    except (NameError, TypeError, AttributeError):  # names for type checkers alone, callable objects
+        return {}
+
+
+def _mismatch(annotation: Any, value: Any) -> str | None:
+    """What is expected instead of ``value``; ``None`` where it will do, or where nobody can tell."""
+    from pydantic import ValidationError
+
+    adapter = _adapter(annotation)
+    if adapter is None:
+        return None
+    try:
+        adapter.validate_python(value.tolist() if type(value).__module__ == "numpy" else value)
+    except ValidationError as error:
+        with suppress(ValidationError, TypeError, ValueError):  # a file has no tuples and no paths
+            adapter.validate_json(json.dumps(value))
+            return None
+        found = [problem["msg"].removeprefix("Input should be ") for problem in error.errors(include_url=False)]
+        return ", or ".join(dict.fromkeys(_WORDS.get(message, message) for message in found if "not allowed" not in message))
+    except TypeError:  # a protocol that cannot be looked at
+        return None
+    return None
+
+
+_WORDS = {
+    "a valid number": "a number",
+    "a valid integer": "an integer",
+    "a valid boolean": "true or false",
+    "callable": "a function",
+    "an instance of Sequence": "a list",
+    "an instance of Tensor": "a tensor",
+}
+
+
+@cache
+def _adapter(annotation: Any) -> Any:
+    """Pydantic's check of a type; ``None`` for a type that it does not know."""
+    from pydantic import ConfigDict, TypeAdapter
+    from pydantic.errors import PydanticUserError
+    from pydantic_core import SchemaError
+
+    try:
+        return TypeAdapter(annotation, config=ConfigDict(strict=True, arbitrary_types_allowed=True))
+    except (PydanticUserError, SchemaError, NameError, TypeError):
+        return None
 
 
 def _imported(module_name: str) -> Any:

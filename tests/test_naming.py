@@ -1,9 +1,17 @@
 """Names of users' own rules and problems, and slips of the keyboard in parameters."""
 
+import re
+import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
+from moo_mtl import Rule, problems, rules
 from moo_mtl.errors import InputError
 from moo_mtl.naming import check_parameters, load
 
@@ -67,3 +75,49 @@ def test_parameters():
         check_parameters("rule", "db-mtl", factory, {})
     with pytest.raises(InputError, match="takes no parameters"):
         check_parameters("rule", "equal", lambda: None, {"beta": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "message"),
+    [
+        ("db-mtl", {"beta": "x"}, "rule 'db-mtl': beta: expected a number, or a function, found 'x'"),
+        ("db-mtl", {"beta": True}, "rule 'db-mtl': beta: expected a number, or a function, found True"),
+        ("db-mtl", {"bias_correction": 1}, "rule 'db-mtl': bias_correction: expected true or false, found 1"),
+        ("aligned-mtl", {"scale": 3}, "rule 'aligned-mtl': scale: expected 'min', 'median' or 'rmse', found 3"),
+        ("uw", {"likelihood": 3}, "rule 'uw': likelihood: expected 'regression' or 'classification', or a list, found 3"),
+        ("task-tensioner", {"window": 2.5}, "rule 'task-tensioner': window: expected an integer, found 2.5"),
+    ],
+)
+def test_values_of_another_type_are_one_sentence(name, given, message):
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        rules.get(name, **given)
+    with pytest.raises(InputError, match="problem 'dtlz2': n_dim: expected an integer, found '7'"):
+        problems.get("dtlz2", n_dim="7")
+
+
+def test_values_of_the_annotated_types_are_taken_as_they_come():
+    def factory(
+        number: float | None = None,
+        bound: float | Sequence[float] | torch.Tensor | None = None,
+        pair: tuple[float, float] = (0.0, 1.0),
+        file: Path = Path(),
+        whole: int = 1,
+        rule: Rule[Any] | None = None,
+        anything=None,
+    ):
+        pass
+
+    for given in (
+        {"number": 1, "bound": [1, 2.0], "pair": [1, 2], "file": "here", "whole": 3, "rule": rules.get("mgda")},
+        {"number": np.float32(1), "bound": np.zeros(2), "pair": (1.0, 2.0), "file": Path("here"), "whole": np.int64(3)},
+        {"number": None, "bound": torch.zeros(2), "anything": object()},
+    ):
+        check_parameters("rule", "mine", factory, given)
+    unresolved = eval("lambda x: None")
+    unresolved.__annotations__ = {"x": "NoSuchType"}
+    check_parameters("rule", "mine", unresolved, {"x": 1})
+
+
+def test_names_without_parameters_need_no_type_checker():
+    code = "import sys, moo_mtl; moo_mtl.rules.get('mgda'); sys.exit('pydantic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
