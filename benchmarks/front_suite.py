@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl import fronts, problems, rules
-from moo_mtl.front_report import spread
+from moo_mtl.front_report import across, spread
 from moo_mtl.fronts.hybrid import hybrid
 from moo_mtl.fronts.reference import known, trace_by_pymoo
 from moo_mtl.problems.problem import Problem
@@ -88,7 +88,7 @@ def main() -> None:
         low, span = best.amin(dim=0), best.amax(dim=0) - best.amin(dim=0)
         unit, corner = (best - low) / span, torch.full_like(low, 1.1)
         whole, cells = float(fronts.hypervolume(unit, corner)), []
-        for way in points_of(problem, arguments.points, arguments.steps, arguments.seed).values():
+        for way in points_of(across(problem, best), arguments.points, arguments.steps, arguments.seed).values():
             points = way()
             points = (points[points.isfinite().all(dim=-1)] - low) / span
             share, distance = float(fronts.hypervolume(points, corner)) / whole, float(fronts.igd_plus(points, unit))

@@ -7,6 +7,7 @@ import math
 import time
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -74,16 +75,24 @@ def report(
     made = {name: rules.get(name, **parameters[name]) for name in names}
     runs.prepare(out)
 
+    reference = known(chosen)
+    spanned = chosen if reference is None else across(chosen, reference.points)
     found, seconds = {}, {}
     for name, rule in made.items():
         advance(name)
         begin = time.perf_counter()
-        found[name] = fronts.trace_front(chosen, rule, wanted, steps=steps, lr=_cosine(lr, steps), betas=(0.9, 0.99), seed=seed)
+        found[name] = fronts.trace_front(
+            spanned, rule, wanted, steps=steps, lr=_cosine(lr, steps), betas=(0.9, 0.99), seed=seed
+        )
         seconds[name] = time.perf_counter() - begin
-    reference = known(chosen)
     columns, rows = indicators(chosen, found, reference)
     shown = [(*row, f"{seconds[row[0]]:.2f}") for row in rows]
     return Report((*columns, "seconds"), shown, _write(out, columns, rows, found, reference))
+
+
+def across(problem: Problem, front: Tensor) -> Problem:
+    """The problem with the ends of a known front for ideal and nadir: published ones are not always those of the front."""
+    return replace(problem, ideal=front.amin(dim=0), nadir=front.amax(dim=0))
 
 
 def spread(n: int, n_tasks: int) -> Tensor:

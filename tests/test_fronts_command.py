@@ -1,13 +1,14 @@
 """`moo-mtl front` as a user meets it: files that agree with each other, and one sentence for what is wrong."""
 
 import csv
+from dataclasses import replace
 
 import pytest
 import torch
 from torch.testing import assert_close
 
 from moo_mtl import cli, problems
-from moo_mtl.front_report import spread
+from moo_mtl.front_report import across, spread
 from moo_mtl.fronts import Front
 
 
@@ -96,3 +97,11 @@ def test_preferences_lie_inside_the_simplex(n_tasks):
     assert found.shape == (20, n_tasks)
     assert_close(found.sum(dim=-1), torch.ones(20, dtype=torch.float64))
     assert found.min() > 0.004
+
+
+def test_a_known_front_gives_the_units_whatever_nadir_is_stated():
+    problem = problems.get("zdt1")
+    stated = replace(problem, nadir=torch.tensor([1.0, 0.01], dtype=torch.float64))
+    mended = across(stated, problem.front(100))
+    assert_close(mended.nadir, torch.ones(2, dtype=torch.float64))
+    assert_close(mended.ideal, torch.zeros(2, dtype=torch.float64))
