@@ -98,7 +98,8 @@ def equal_projections(sign: Literal["paper", "downhill"] = "paper") -> Slot[Weig
 def nearest_rows(byzantine: int = 1, selected: int = 1, distance: Literal["squared", "plain"] = "squared") -> Slot[Weighing]:
     """Krum: equal weights on the gradients that lie closest to their ``K - byzantine - 2`` nearest others.
 
-    Gradients that tie for the last place share it. Where one neighbour counts there is always a tie: the closest pair's.
+    Of gradients that tie the one of the smallest number is taken, as in the paper. Where one neighbour counts there is always
+    a tie: the closest pair's.
     """
     if distance not in ("squared", "plain"):
         raise InputError(f"krum: distance {distance!r} is unknown; expected 'squared' or 'plain'")
@@ -114,10 +115,8 @@ def nearest_rows(byzantine: int = 1, selected: int = 1, distance: Literal["squar
         neighbours = (here.sum(dim=-1) - byzantine - 2).clamp(min=1)[..., None, None]
         counted = (torch.arange(obs.n_tasks, device=G.device) < neighbours) & ordered.isfinite()
         score = torch.where(counted, ordered, 0.0).sum(dim=-1).masked_fill(~here, torch.inf)
-        last = score.sort(dim=-1).values[..., min(selected, obs.n_tasks) - 1, None]
-        inside, tied = (score < last).double(), ((score == last) & here).double()
-        places = selected - inside.sum(dim=-1, keepdim=True)
-        chosen = inside + tied * places / tied.sum(dim=-1, keepdim=True).clamp(min=1)
+        best = score.argsort(dim=-1, stable=True)[..., :selected]
+        chosen = torch.zeros_like(score).scatter(-1, best, 1.0) * here
         return Weighing(chosen / chosen.sum(dim=-1, keepdim=True).clamp(min=1))
 
     return stateless("nearest-rows", weigh, Needs.GRAMIAN)

@@ -89,17 +89,18 @@ def gradvac(
     "krum",
     cite="Blanchard, El Mhamdi, Guerraoui and Stainer, Machine Learning with Adversaries: Byzantine Tolerant Gradient "
     "Descent, NeurIPS 2017, arXiv 1703.02757, Section 4",
-    holds=[nonnegative, simplex, shift_invariant, permutation_equivariant, deterministic, stateless, homogeneous_1],
-    fails=[common_descent, zero_at_weakly_stationary, scale_invariant, linear_under_scaling],
+    holds=[nonnegative, simplex, shift_invariant, deterministic, stateless, homogeneous_1],
+    fails=[common_descent, zero_at_weakly_stationary, permutation_equivariant, scale_invariant, linear_under_scaling],
+    when={permutation_equivariant: "K >= f + 4"},
     min_tasks=4,
 )
 def krum(byzantine: int = 1, selected: int = 1, distance: Literal["squared", "plain"] = "squared") -> Rule[Any]:
     r"""The mean of the gradients that lie closest to their :math:`K - f - 2` nearest others.
 
     Args:
-        byzantine: f, how many gradients may be arbitrary; the rule needs f + 3 tasks, and with no more than that it is the
-            mean of the closest pair.
-        selected: how many gradients are averaged; 1 is Krum, more Multi-Krum. Those that tie for the last place share it.
+        byzantine: f, how many gradients may be arbitrary; the rule needs f + 3 tasks. With no more than that the closest pair
+            ties, and the one of the smaller number is taken, as at every tie.
+        selected: how many gradients are averaged; 1 is Krum, more Multi-Krum.
         distance: the paper sums squared distances; TorchJD sums plain ones.
 
     Raises:
