@@ -158,7 +158,10 @@ def imtl_g(
 
 
 def _spectrum(matrix: Tensor, form: NormalForm) -> tuple[Tensor, Tensor, Tensor]:
-    """Ascending eigenvalues, eigenvectors, and which eigenvalues are above rounding."""
+    """Ascending eigenvalues, eigenvectors, and which eigenvalues are above rounding.
+
+    The one place of the solvers where an accelerator waits for the host: ``torch.linalg.eigh`` reads its error flag.
+    """
     values, vectors = torch.linalg.eigh(matrix)
     largest = values[..., -1:]
     return values, vectors, (values > values.shape[-1] * form.noise * largest) & (largest > 0)
