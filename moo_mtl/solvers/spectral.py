@@ -160,7 +160,7 @@ def imtl_g(
 def _spectrum(matrix: Tensor, form: NormalForm) -> tuple[Tensor, Tensor, Tensor]:
     """Ascending eigenvalues, eigenvectors, and which eigenvalues are above rounding.
 
-    The one place of the solvers where an accelerator waits for the host: ``torch.linalg.eigh`` reads its error flag.
+    On an accelerator ``torch.linalg.eigh`` waits for the host, which reads its error flag.
     """
     values, vectors = torch.linalg.eigh(matrix)
     largest = values[..., -1:]
