@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
 from moo_mtl import runs, single_run
@@ -97,7 +98,8 @@ def draw(experiment: Experiment, records: Sequence[Record], root: Path) -> list[
     """The experiment's figures, each as PDF and PNG.
 
     Raises:
-        InputError: a script has no function ``draw``.
+        InputError: a script raises, has no function ``draw``, or this returns no figure.
+        RunError: a figure cannot be written.
     """
     folder = root / experiment.name / "figures"
     if experiment.figures:
@@ -107,9 +109,7 @@ def draw(experiment: Experiment, records: Sequence[Record], root: Path) -> list[
         runs.prepare(folder)
     files = []
     for script in experiment.figures:
-        figure: Figure = _draw(script)(records)
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # laid out once; each format would do it again
+        figure = _figure(script, records)
         for suffix in ("pdf", "png"):
             files.append(folder / f"{script.stem}.{suffix}")
             runs.write(files[-1], partial(figure.savefig, format=suffix))
@@ -119,6 +119,27 @@ def draw(experiment: Experiment, records: Sequence[Record], root: Path) -> list[
 
 def _run(experiment: Experiment, single: TraceRun | TrainRun, root: Path) -> Run:
     return runs.locate(root, experiment.name, single.resolved())
+
+
+def _figure(script: Path, records: Sequence[Record]) -> Figure:
+    from matplotlib.figure import Figure
+
+    try:
+        figure = _draw(script)(records)
+        if not isinstance(figure, Figure):
+            raise InputError(f"figures: draw in {script} returned {type(figure).__name__}, expected a matplotlib Figure")
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # laid out once; each format would do it again
+    except MooMtlError:
+        raise
+    except Exception as error:
+        lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == str(script.absolute())]
+        where, first_line = f" in line {lines[-1]}" if lines else "", str(error).partition("\n")[0]
+        raise InputError(
+            f"figures: {script} raised {type(error).__name__}{where}: {first_line}; the runs are kept, and the same command "
+            "draws again"
+        ) from error
+    return figure
 
 
 def _draw(script: Path) -> Any:

@@ -10,7 +10,7 @@ import torch
 
 from moo_mtl import rules
 from moo_mtl.config import Choice
-from moo_mtl.errors import InputError
+from moo_mtl.errors import InputError, MooMtlError
 from moo_mtl.naming import load
 from moo_mtl.rules.rule import Rule
 
@@ -26,7 +26,7 @@ def rule(choice: Choice, source: str, lower_bound: Sequence[float] | None) -> Ru
     Raises:
         InputError: a name or parameter is unknown, or the source offers no bounds.
     """
-    parameters = {key: number_or_function(key, value) for key, value in choice.parameters.items()}
+    parameters = {key: _loaded(key, value) for key, value in choice.parameters.items()}
     if parameters.get("lower_bound") == "problem":
         if lower_bound is None:
             raise InputError(
@@ -39,9 +39,40 @@ def rule(choice: Choice, source: str, lower_bound: Sequence[float] | None) -> Ru
 def number_or_function(key: str, value: Any) -> Any:
     """A ``module:function`` string becomes the function, a schedule over the steps; everything else stays.
 
+    Args:
+        key: what the value is for, for the messages.
+        value: of a configuration.
+
+    Returns:
+        The value, or a function whose answer is checked at every step; it is tried at the first step at once.
+
     Raises:
-        InputError: there is no such function.
+        InputError: there is no such function, or it raises, or gives something else than a number that is at least 0; at later
+            steps the function that is returned raises the same.
     """
+    found = _loaded(key, value)
+    if found is value:
+        return value
+    if not callable(found):
+        raise InputError(f"{key} {value!r} is {found!r}, expected a function of the step")
+
+    def schedule(step: int) -> float:
+        try:
+            answer = found(step)
+            number = float(answer)
+        except MooMtlError:
+            raise
+        except Exception as error:
+            raise InputError(f"{key} {value!r} raised {type(error).__name__} at step {step}: {error}") from error
+        if isinstance(answer, (bool, str)) or not 0 <= number < math.inf:
+            raise InputError(f"{key} {value!r} gave {answer!r} at step {step}, expected a number that is at least 0")
+        return number
+
+    schedule(1)
+    return schedule
+
+
+def _loaded(key: str, value: Any) -> Any:
     return load(value, key) if isinstance(value, str) and ":" in value else value
 
 

@@ -51,6 +51,15 @@ def cliff(x):
 
 def halving(step):
     return 0.1 * 0.5 ** (step // 10)
+
+def failing(step):
+    return [0.1, 0.1, 0.1][step]
+
+def word(step):
+    return "fast"
+
+def pair(step, epoch):
+    return 0.1
 """
 
 
@@ -197,6 +206,15 @@ BAD = {
     "one name twice": (["run", "toy.toml", "./toy.toml"], "two of the files are called toy"),
     "absent file": (["run", "absent.toml"], "cannot read the experiment file absent.toml"),
     "absent script": (["run", "toy.toml", "--set", 'figures=["absent.py"]'], "there is no script"),
+    "a number for a schedule": (["run", "toy.toml", "--set", "lr=mine:torch"], "expected a function of the step"),
+    "schedule of two arguments": (["run", "gates.toml", "--set", "lr=mine:pair"], "lr 'mine:pair' raised TypeError at step 1"),
+    "schedule gives a word": (["run", "toy.toml", "--set", "lr=mine:word"], "lr 'mine:word' raised ValueError at step 1"),
+    "schedule fails later": (["run", "toy.toml", "--set", "lr=mine:failing"], "lr 'mine:failing' raised IndexError at step 3"),
+    "schedule of training fails later": (["run", "gates.toml", "--set", "lr=mine:failing"], "raised IndexError at step 3"),
+    "wrong type of a rule's parameter": (
+        ["run", "toy.toml", "--set", 'rule={name="db-mtl", beta="x"}'],
+        "rule 'db-mtl': beta: expected a number, or a function, found 'x'",
+    ),
     "output below a file": (["run", "toy.toml", "--out", "toy.toml/runs"], "cannot create the folder toy.toml/runs/toy"),
     "no run": (["show", "."], "is not the folder of a run"),
     "own module absent": (["run", "toy.toml", "--set", "rule=absent:rule"], "there is no module 'absent'"),
@@ -214,6 +232,27 @@ def test_bad_input_is_one_sentence_and_exit_code_2(moo_mtl, arguments, sentence)
     assert sentence in sentences[0]
     assert len(sentences) == max(1, err.count(": failed\n")), err
     assert out == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "def draw(records):\n    return records[7]\n",
+            "figures: ends.py raised IndexError in line 2: list index out of range",
+        ),
+        ("import no_such_module\n", "figures: ends.py raised ModuleNotFoundError in line 1: No module named 'no_such_module'"),
+        ("def draw(records:\n", "figures: ends.py raised SyntaxError: "),
+        ("def draw(records):\n    pass\n", "figures: draw in ends.py returned NoneType, expected a matplotlib Figure"),
+    ],
+)
+def test_a_figure_script_that_fails_is_one_sentence_and_the_runs_are_kept(moo_mtl, text, sentence):
+    Path("ends.py").write_text(text, encoding="utf-8")
+    code, _, err = moo_mtl("run", "toy.toml", "--set", 'figures=["ends.py"]')
+    assert code == 2
+    (line,) = (line for line in err.splitlines() if not line.startswith("["))
+    assert line.startswith(f"moo-mtl: {sentence}")
+    assert all(runs.read(folder).state == "finished" for folder in folders())
 
 
 def test_all_files_are_checked_before_the_first_starts(moo_mtl):
