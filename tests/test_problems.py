@@ -139,8 +139,10 @@ def test_unknown_names_and_parameters():
 
 @pytest.mark.parametrize("name", [n for n in problems.NAMES if "n_dim" in signature(problems.REGISTRY[n].factory).parameters])
 def test_sizes_that_cannot_be(name):
-    for wrong in (0, 2.5, True, "3"):
-        with pytest.raises(InputError, match="n_dim must be an integer of at least"):
+    with pytest.raises(InputError, match="n_dim must be an integer of at least"):
+        problems.get(name, n_dim=0)
+    for wrong in (2.5, True, "3"):
+        with pytest.raises(InputError, match="n_dim: expected an integer, found"):
             problems.get(name, n_dim=wrong)
 
 
