@@ -13,7 +13,7 @@ from moo_mtl.rules import ZOO
 
 PACKAGE = Path(moo_mtl.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-DRIVERS = ["tracing.py", "training/*.py", "engines/*.py", "trace_run.py", "train_run.py", "single_run.py", "experiment.py"]
+DRIVERS = ["tracing/*.py", "training/*.py", "engines/*.py", "trace_run.py", "train_run.py", "single_run.py", "experiment.py"]
 
 # (below, above): nothing below may import what is above, directly or by way of others.
 ONE_WAY = [

@@ -1,0 +1,109 @@
+"""What a trace refuses, before it starts and on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from moo_mtl.errors import InputError, NonFiniteError
+from moo_mtl.observation import Needs
+from moo_mtl.problems.problem import Problem
+from moo_mtl.rules.rule import Rule
+from moo_mtl.rules.slot import Schedule, positive
+from moo_mtl.tracing.record import NONFINITE
+from moo_mtl.tracing.view import Point
+
+
+def require_input(
+    problem: Problem,
+    rule: Rule[Any],
+    starts: Tensor,
+    steps: int,
+    record_every: int,
+    certify_every: int,
+    preferences: Tensor | None,
+    paired: bool,
+) -> None:
+    """Hold points, counts and preferences against the problem and the rule.
+
+    Raises:
+        InputError: a shape does not fit, a count is too small, or a preference is wanted and none is given.
+    """
+    if starts.dim() == 0 or starts.shape[-1] != problem.n_dim:
+        raise InputError(f"trace: starts have shape {tuple(starts.shape)}, expected [..., {problem.n_dim}] for {problem.name}")
+    if starts.numel() == 0:
+        raise InputError("trace: there are no starts; give at least one point")
+    for name, value, least in (("steps", steps, 0), ("record_every", record_every, 1), ("certify_every", certify_every, 0)):
+        if not isinstance(value, int) or value < least:
+            raise InputError(f"trace: {name} must be a whole number of at least {least}, found {value}")
+    if Needs.PREFERENCE in rule.needs and preferences is None:
+        raise InputError(
+            f"trace: rule {rule.name} follows a preference and none is given; pass preferences=, one number per task"
+        )
+    if preferences is not None and (preferences.dim() == 0 or preferences.shape[-1] != problem.n_tasks):
+        raise InputError(
+            f"trace: preferences have shape {tuple(preferences.shape)}, expected [..., {problem.n_tasks}] for {problem.name}"
+        )
+    if preferences is not None and paired and preferences.shape[:-1] != starts.shape[:-1]:
+        raise InputError(
+            f"trace: paired preferences have shape {tuple(preferences.shape)}, "
+            f"expected {(*starts.shape[:-1], problem.n_tasks)}: one for each start"
+        )
+
+
+def require_step(
+    rule: Rule[Any], lr: Schedule, betas: tuple[float, float], clip: float | None, epoch_steps: int | None
+) -> None:
+    """Hold the numbers that make a step against what they can be.
+
+    Raises:
+        InputError: a number is outside its range, or the rule follows epochs and none are counted.
+    """
+    positive("trace", "lr", lr, "the step is -lr times the direction")
+    if not all(0 <= beta < 1 for beta in betas):
+        raise InputError(f"trace: betas must lie in [0, 1), found {betas}; Adam's are (0.9, 0.999)")
+    if clip is not None and not clip > 0:
+        raise InputError(f"trace: clip must be positive, found {clip}; None does not clip")
+    if Needs.EPOCH in rule.needs and epoch_steps is None:
+        raise InputError(
+            f"trace: rule {rule.name} follows epochs, and a trace has none; say with epoch_steps= how many steps make one"
+        )
+    if epoch_steps is not None and epoch_steps < 1:
+        raise InputError(f"trace: epoch_steps must be at least 1, found {epoch_steps}")
+
+
+def held_to(signature: Tensor, resume: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The saved state without its signature, which says of what run it is.
+
+    Raises:
+        InputError: it is of another run than this one.
+    """
+    ours, theirs = (bytes(saved.tolist()).decode() for saved in (signature, resume.get("signature", signature[:0])))
+    if ours != theirs:
+        raise InputError(
+            f"trace: the saved state is of {theirs or 'another kind of run'}, and this run is of {ours}; "
+            f"start anew, or resume that one"
+        )
+    return {path: tensor for path, tensor in resume.items() if path != "signature"}
+
+
+def refuse_if_none_goes_on(status: Tensor, point: Point, rule: Rule[Any], taken: int) -> None:
+    """Stop with the culprit's name when nothing finite is left, or when members that see each other have lost one.
+
+    Raises:
+        NonFiniteError: nothing can go on.
+    """
+    failed = status == NONFINITE
+    if not bool(failed.all()) and Needs.POPULATION not in rule.needs:
+        return
+    member = (~point.finite).nonzero()[0].tolist()
+    losses, rows = point.losses[tuple(member)], point.jacobian[tuple(member)]
+    what, spoiled = (
+        ("loss", ~losses.isfinite()) if not bool(losses.isfinite().all()) else ("gradient", ~rows.isfinite().all(dim=-1))
+    )
+    raise NonFiniteError(
+        f"{rule.name}: the {what} of task {int(spoiled.nonzero()[0])} is not finite after {taken} steps, "
+        f"on {int(failed.sum())} of {failed.numel()} trajectories; lower lr, set clip, or start elsewhere"
+    )

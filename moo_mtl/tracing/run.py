@@ -1,0 +1,156 @@
+"""Trajectories of a rule on an analytic problem: all starts and preferences in one tensor program, certified on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from moo_mtl import descent
+from moo_mtl.box import Box, Mode
+from moo_mtl.errors import NonFiniteError
+from moo_mtl.observation import Needs
+from moo_mtl.problems.problem import Problem
+from moo_mtl.rules.rule import Rule, Weighing, ask, require_rule
+from moo_mtl.rules.slot import Schedule, at
+from moo_mtl.state import flatten, keep_where, unflatten
+from moo_mtl.tracing.record import MOVING, NONFINITE, STATIONARY, Log, Trace
+from moo_mtl.tracing.refusals import held_to, refuse_if_none_goes_on, require_input, require_step
+from moo_mtl.tracing.view import Point, View, all_finite, batched
+
+
+def trace(
+    problem: Problem,
+    rule: Rule[Any],
+    starts: Tensor,
+    *,
+    steps: int,
+    lr: Schedule,
+    optimizer: descent.Optimizer = "sgd",
+    betas: tuple[float, float] = (0.9, 0.999),
+    clip: float | None = None,
+    box: Mode | None = "project",
+    preferences: Tensor | None = None,
+    paired: bool = False,
+    gradient_noise: float = 0.0,
+    record_every: int = 1,
+    certify_every: int = 1,
+    until: float | None = None,
+    epoch_steps: int | None = None,
+    seed: int = 0,
+    device: str | torch.device | None = None,
+    resume: Mapping[str, Tensor] | None = None,
+    checkpoint: Callable[[dict[str, Tensor]], None] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Trace:
+    r"""Follow a rule from many starts at once: :math:`x \leftarrow x - \eta\, d(x)`, or Adam on d. All in float64.
+
+    Args:
+        problem: what is minimised.
+        rule: gives the direction; sees every start, and every preference, as a batch member.
+        starts: ``[..., D]``.
+        steps: how many.
+        lr: learning rate, a number or a function of the step counted from 1.
+        optimizer: ``"sgd"`` is plain descent.
+        betas: Adam's.
+        clip: longest direction, before the optimiser.
+        box: how a bounded problem keeps to its bounds; ``None`` ignores them.
+        preferences: ``[P..., K]``; each is tried from every start, and the batch is ``[P..., ...]``.
+        paired: preferences ``[..., K]`` belong to the starts one by one instead, and the batch is that of the starts.
+        gradient_noise: standard deviation of normal noise on every entry of the Jacobian that the rule sees.
+        record_every: steps between recorded points; the start and the end are always recorded.
+        certify_every: recorded points between certificates; the end is always certified, and with 0 the end alone.
+        until: a trajectory stops at a certificate whose upper bound is at most this.
+        epoch_steps: steps that make an epoch, for rules that follow epochs.
+        seed: of all randomness; each batch member has a stream of its own, so that more members change none.
+        device: where to compute; by default where ``starts`` are.
+        resume: what ``checkpoint`` was given; the result is then bit-identical to that of an uninterrupted run.
+        checkpoint: called at each recorded point with the whole state as a flat dict of tensors, which later steps overwrite.
+        progress: called with the number of steps taken, at each recorded point.
+
+    Raises:
+        InputError: a shape does not fit, the rule wants a preference and none is given, or a loss is outside the rule's domain.
+        NonFiniteError: a loss or gradient is not finite on every trajectory. Where others go on, ``status`` says so instead.
+    """
+    require_rule(rule, "trace")
+    preferences = None if preferences is None else torch.as_tensor(preferences, dtype=torch.float64)
+    require_input(problem, rule, starts, steps, record_every, certify_every, preferences, paired)
+    require_step(rule, lr, betas, clip, epoch_steps)
+    x, preferences = batched(starts.detach().to(device=device, dtype=torch.float64), preferences, paired)
+    view = View(problem, rule.needs, rule.draws, Box.of(problem, box, x), preferences, gradient_noise, seed, epoch_steps)
+
+    place = view.box.enter(x)
+    point = view.at(place, 1)
+    now = _Now(
+        place, descent.start(place, optimizer), rule.init(point.seen), torch.zeros_like(place[..., 0], dtype=torch.int64)
+    )
+    log = Log.blank(point, steps, record_every, certify_every)
+    taken, on_device = 0, x.device.type != "cpu"
+    signature = torch.tensor(list(f"{rule.name}, {steps} steps".encode()), dtype=torch.uint8)
+    if resume is not None:
+        saved = held_to(signature, resume)
+        now, log, counter = unflatten((now, log, torch.zeros(1, dtype=torch.int64)), saved)
+        taken = int(counter)
+        point = view.at(now.place, taken + 1)
+
+    if not bool(point.finite.all()):
+        now = now._replace(status=torch.where(point.finite, now.status, NONFINITE))
+        refuse_if_none_goes_on(now.status, point, rule, taken)
+
+    while True:
+        weighing, rule_state = ask(rule, point.seen, now.rule)
+
+        if taken % record_every == 0 or taken == steps:
+            entry = -(-taken // record_every)
+            log.record(entry, taken, point, weighing)
+            if taken == steps or (certify_every and entry % certify_every == 0):
+                upper = log.certify(entry, taken, point, view.box, certify_every)
+                if until is not None:
+                    now = now._replace(status=torch.where((now.status == MOVING) & (upper <= until), STATIONARY, now.status))
+            if progress is not None:
+                progress(taken)
+            if checkpoint is not None and taken < steps:
+                checkpoint(flatten((now, log, torch.tensor([taken]))) | {"signature": signature})
+            if taken == steps or (until is not None and bool((now.status != MOVING).all())):
+                return log.trace(now.status)
+
+        direction = descent.clipped(_direction(weighing, point), clip)
+        move, moments = descent.step(direction, now.moments, at(lr, taken + 1), betas)
+        sound = all_finite(move)
+        going = (now.status == MOVING) & sound
+        if not on_device and not bool(sound.all()):
+            now = now._replace(status=torch.where((now.status == MOVING) & ~sound, NONFINITE, now.status))
+            if bool((now.status == NONFINITE).all()):
+                raise NonFiniteError(
+                    f"{rule.name}: the step is not finite after {taken} steps; look at the rule's weights and at lr"
+                )
+        after = _Now(view.box.keep(now.place + move), moments, rule_state, now.status)
+        if on_device or not bool(going.all()):
+            after = keep_where(going, after, now)
+        taken += 1
+        point = view.at(after.place, taken + 1)
+        if on_device or bool(point.finite.all()):
+            now = after
+        else:  # the members that met a number that is not finite stay where they were
+            now = keep_where(point.finite, after, now)._replace(status=torch.where(point.finite, now.status, NONFINITE))
+            refuse_if_none_goes_on(now.status, point, rule, taken)
+            point = view.at(now.place, taken + 1)
+        if Needs.AFTER in rule.needs:
+            now = now._replace(rule=keep_where(going & (now.status == MOVING), rule.observe(point.losses, now.rule), now.rule))
+
+
+class _Now(NamedTuple):
+    """Everything the next step depends on; with the log, everything a resumed run needs."""
+
+    place: Tensor
+    moments: Any
+    rule: Any
+    status: Tensor
+
+
+def _direction(weighing: Weighing, point: Point) -> Tensor:
+    if weighing.direction is not None:
+        return weighing.direction
+    return (weighing.weights[..., None, :] @ point.rows).squeeze(-2)
