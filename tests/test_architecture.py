@@ -29,7 +29,7 @@ ONE_WAY = [
     ("plotting", "problems"),
     ("plotting", "tracing"),
     ("plotting", "training"),
-    *((core, above) for core in ("tracing", "training", "plotting") for above in ("cli", "config", "experiment", "single_run")),
+    *((core, above) for core in ("tracing", "training", "plotting") for above in ("cli", "commands", "config", "experiment", "single_run")),
 ]
 
 
@@ -72,7 +72,7 @@ def reachable(start: str) -> set[str]:
 def test_the_graph_is_read_correctly():
     assert "solvers" in GRAPH["certificate"]
     assert "rules" in GRAPH["tracing"]
-    assert {"config", "experiment", "runs"} <= GRAPH["cli"]
+    assert {"config", "experiment", "runs"} <= GRAPH["commands"]
 
 
 @pytest.mark.parametrize(("below", "above"), ONE_WAY, ids=lambda name: name)
