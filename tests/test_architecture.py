@@ -29,7 +29,11 @@ ONE_WAY = [
     ("plotting", "problems"),
     ("plotting", "tracing"),
     ("plotting", "training"),
-    *((core, above) for core in ("tracing", "training", "plotting") for above in ("cli", "commands", "config", "experiment", "single_run")),
+    *(
+        (core, above)
+        for core in ("tracing", "training", "plotting")
+        for above in ("cli", "commands", "config", "experiment", "single_run")
+    ),
 ]
 
 

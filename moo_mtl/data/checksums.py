@@ -4,11 +4,13 @@
 SHA256 = {
     "adult/adult.data": "5b00264637dbfec36bdeaab5676b0b309ff9eb788d63554ca0a249491c86603d",
     "adult/adult.test": "a2a9044bc167a35b2361efbabec64e89d69ce82d9790d2980119aac5fd7e9c05",
+    "census_income_kdd_test/census-income.test": "98402b1ab879573d0a7f38a699a40258080e25e33d3401e7bf9c96d3fa0fab8c",
     "compas/compas-scores-two-years-noname.csv": "a5e5c34bfd2d1f065bb12a44c0323421baf74b98b97d585915a0c2e1513ecaba",
     "fashion_mnist/t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
     "fashion_mnist/t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     "fashion_mnist/train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
     "fashion_mnist/train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+    "german_credit/german.csv": "532082711a8ec4df65cf60775eb7d59d3a5e3458c5a88695630beffd96dfff86",
     "landmine/LandmineData.mat": "2163ab20a80e33a8b65593c48cf283c540599dcb291105e63fa4af2ce24c2bea",
     "mnist/t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "mnist/t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
@@ -39,9 +41,13 @@ SHA256 = {
 # What to do when a file is absent or differs.
 ORIGIN = {
     "adult": "It is the UCI Adult set (CC BY 4.0), https://archive.ics.uci.edu/dataset/2/adult.",
+    "census_income_kdd_test": "It is the test part of the UCI set Census-Income (KDD) (CC BY 4.0), "
+    "https://archive.ics.uci.edu/dataset/117.",
     "compas": "It is github.com/propublica/compas-analysis compas-scores-two-years.csv without the columns that name people "
     "(name, first, last, dob, the case numbers).",
     "fashion_mnist": "It is the original idx file (MIT) of github.com/zalandoresearch/fashion-mnist, data/fashion.",
+    "german_credit": "It is the UCI set Statlog German Credit (CC BY 4.0) with named columns, as in "
+    "github.com/algofairness/fairness-comparison, fairness/data/raw/german.csv.",
     "landmine": "It is LandmineData.mat of Xue et al. (2007), as in github.com/daizhongxiang/Federated_Bayesian_Optimization.",
     "mnist": "It is the original idx file (CC BY-SA 3.0) of yann.lecun.com/exdb/mnist, as mirrored by torchvision (MNIST/raw).",
     "mulan_mtr": "It is a multi-target ARFF file of github.com/tsoumakas/mulan, data/multi-target.",

@@ -20,15 +20,23 @@ class Target:
 
     Attributes:
         name: of the task.
-        kind: ``"classes"`` (integers, ``n_outputs`` logits), ``"binary"`` (0 or 1, one logit) or ``"regression"``.
+        kind: ``"classes"`` (integers, ``n_outputs`` logits), ``"binary"`` (0 or 1, one logit), ``"regression"``, or
+            ``"equal-opportunity"`` (pairs of label and group, on another task's logit).
         n_outputs: width of the task's head.
         scale: standard deviation by which a regression target was divided; metrics are reported in the unit before that.
+        reads: the task whose output this one judges; ``None``: it has an output of its own.
     """
 
     name: str
-    kind: Literal["classes", "binary", "regression"]
+    kind: Literal["classes", "binary", "regression", "equal-opportunity"]
     n_outputs: int = 1
     scale: float = 1.0
+    reads: str | None = None
+
+    @property
+    def output(self) -> str:
+        """The name of the network's output that the task is about."""
+        return self.name if self.reads is None else self.reads
 
 
 @dataclass(frozen=True, eq=False)

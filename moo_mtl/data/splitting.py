@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -39,16 +40,37 @@ def split_groups(groups: Tensor, seed: int, validation: float = 0.1, test: float
     n = len(names)
     n_validation, n_test = round(validation * n), round(test * n)
     if min(n_validation, n_test, n - n_validation - n_test) < 1:
-        raise InputError(
-            f"{n} sources cannot be split into validation={validation:g}, test={test:g} and the rest for training; "
-            "each part needs at least one: choose fractions in (0, 1) that leave some"
-        )
+        raise _empty_part(n, validation, test)
     order = permutation(n, seed)
     part = torch.empty(n, dtype=torch.int64)
     part[order[:n_test]] = SPLITS.index("test")
     part[order[n_test : n_test + n_validation]] = SPLITS.index("validation")
     part[order[n_test + n_validation :]] = SPLITS.index("train")
     return {name: torch.nonzero(part[member] == i).flatten() for i, name in enumerate(SPLITS)}
+
+
+def split_as_sklearn(n: int, validation: float, test: float, seed: int) -> dict[str, Tensor]:
+    """The split of two calls of scikit-learn's ``train_test_split``, test part first, as benchmarks on tables have it.
+
+    Raises:
+        InputError: the fractions leave a part without an example.
+    """
+    from sklearn.model_selection import train_test_split
+
+    try:
+        rest, tested = train_test_split(np.arange(n), test_size=test, random_state=seed)
+        train, validated = train_test_split(rest, test_size=validation / (1 - test), random_state=seed)
+    except ValueError as error:
+        raise _empty_part(n, validation, test) from error
+    parts = (train, validated, tested)
+    return {name: torch.from_numpy(part) for name, part in zip(SPLITS, parts, strict=True)}
+
+
+def _empty_part(n: int, validation: float, test: float) -> InputError:
+    return InputError(
+        f"{n} sources cannot be split into validation={validation:g}, test={test:g} and the rest for training; "
+        "each part needs at least one: choose fractions in (0, 1) that leave some"
+    )
 
 
 def standardised(values: Tensor, train: Tensor) -> tuple[Tensor, Tensor]:

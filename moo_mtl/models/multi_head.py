@@ -36,8 +36,8 @@ class MultiHead(nn.Module):
 
 
 def linear_heads(n_features: int, dataset: Dataset) -> dict[str, nn.Module]:
-    """A linear head for every task of a data set."""
-    return {task.name: nn.Linear(n_features, task.n_outputs) for task in dataset.tasks}
+    """A linear head for every task of a data set that has an output of its own; tasks on one output share its head."""
+    return {task.output: nn.Linear(n_features, task.n_outputs) for task in dataset.tasks}
 
 
 def shared_parameters(network: nn.Module) -> list[nn.Parameter]:

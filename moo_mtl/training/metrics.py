@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from moo_mtl.training.fairness import opportunity_gap
+
 
 class Metric(NamedTuple):
     """A named figure of merit.
@@ -66,5 +68,6 @@ METRICS = {
         Metric("mae", mae, higher_is_better=False, has_unit=True),
         Metric("rmse", rmse, higher_is_better=False, has_unit=True),
         Metric("r2", r2, higher_is_better=True),
+        Metric("opportunity-gap", opportunity_gap, higher_is_better=False),
     )
 }

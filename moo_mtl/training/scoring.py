@@ -43,21 +43,21 @@ def score(network: nn.Module, tasks: Sequence[Task], data: Data, *, device: torc
     Raises:
         InputError: a task has no output or no target, or there is no example.
     """
-    parts: dict[str, list[tuple[Tensor, Tensor]]] = {task.name: [] for task in tasks}
+    parts: list[list[tuple[Tensor, Tensor]]] = [[] for _ in tasks]
     with evaluating(network):
         for batch in in_order(data, BATCH, device, dtype):
             outputs = outputs_of(network, batch.inputs, tasks)
-            for name, kept in parts.items():
-                output, target = outputs[name], target_of(batch, name)
+            for task, kept in zip(tasks, parts, strict=True):
+                output, target = outputs[task.output], target_of(batch, task.name)
                 if batch.present is not None:
-                    seen = batch.present[name]
+                    seen = batch.present[task.name]
                     output, target = output[seen], target[seen]
                 kept.append((output, target))
     losses, metrics = [], {}
-    for task in tasks:
-        if not parts[task.name]:
+    for task, kept in zip(tasks, parts, strict=True):
+        if not kept:
             raise InputError("there is no example to score; the data are empty")
-        output, target = (torch.cat(pieces) for pieces in zip(*parts[task.name], strict=True))
+        output, target = (torch.cat(pieces) for pieces in zip(*kept, strict=True))
         losses.append(task.criterion(output, target).double().mean())
         for metric in task.measures:
             value = float(metric.function(output, target))
@@ -86,8 +86,8 @@ def outputs_of(network: nn.Module, inputs: Tensor, tasks: Sequence[Task]) -> Map
     if not isinstance(outputs, Mapping):
         raise InputError(f"the network gave a {type(outputs).__name__}; it must return a mapping from task names to outputs")
     for task in tasks:
-        if task.name not in outputs:
-            raise unknown("output: the network has none for task", task.name, outputs)
+        if task.output not in outputs:
+            raise unknown("output: the network has none for task", task.output, outputs)
     return outputs
 
 
@@ -112,7 +112,7 @@ def losses_of(network: nn.Module, tasks: Sequence[Task], batch: Examples) -> Ten
     return torch.stack(
         [
             task.mean_loss(
-                outputs[task.name], target_of(batch, task.name), None if batch.present is None else batch.present[task.name]
+                outputs[task.output], target_of(batch, task.name), None if batch.present is None else batch.present[task.name]
             )
             for task in tasks
         ]

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from moo_mtl.data.dataset import Dataset, Target
 from moo_mtl.errors import InputError, unknown
+from moo_mtl.training.fairness import equal_opportunity
 from moo_mtl.training.metrics import METRICS, Metric
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -22,13 +23,14 @@ class Task:
     """What is learned, and how it is judged.
 
     Attributes:
-        name: of the output and of the target it belongs to.
+        name: of the target, and of the output unless ``reads`` names another.
         loss: ``(output, target)`` to the loss of each example ``[B]``, or to their mean; or a name of ``LOSSES``. Where
             labels can be missing it must be the loss of each example.
         metrics: names of ``METRICS``, ``Metric`` values, or functions ``(outputs, targets) -> number``; the first counts for
             model selection.
         higher_is_better: of those metrics that are plain functions.
         scale: what the targets were divided by; metrics in the target's unit are multiplied back.
+        reads: the network's output that the task is about, where several losses judge one; by default that of its own name.
 
     Raises:
         InputError: an unknown loss or metric, or a function of which ``higher_is_better`` does not say which way is up.
@@ -39,9 +41,15 @@ class Task:
     metrics: Sequence[Metric | str | Callable[[Tensor, Tensor], Tensor]] = ()
     higher_is_better: bool | None = None
     scale: float = 1.0
+    reads: str | None = None
 
     def __post_init__(self) -> None:
         _ = self.criterion, self.measures
+
+    @property
+    def output(self) -> str:
+        """The name of the network's output that the task is about."""
+        return self.name if self.reads is None else self.reads
 
     @cached_property
     def criterion(self) -> Loss:
@@ -105,8 +113,9 @@ def _usual(target: Target) -> Task:
         "classes": ("cross-entropy", ("accuracy",)),
         "binary": ("binary-cross-entropy", ("auc", "accuracy")),
         "regression": ("squared-error", ("mae", "rmse")),
+        "equal-opportunity": ("equal-opportunity", ("opportunity-gap",)),
     }[target.kind]
-    return Task(target.name, loss, metrics, scale=target.scale)
+    return Task(target.name, loss, metrics, scale=target.scale, reads=target.reads)
 
 
 def _per_example(loss: Tensor) -> Tensor:
@@ -133,11 +142,12 @@ def _huber(output: Tensor, target: Tensor) -> Tensor:
     return _per_example(functional.huber_loss(output, target, reduction="none"))
 
 
-# Each gives the loss of every example, [B].
+# Each gives the loss of every example, [B]; but for equal opportunity, which is between examples.
 LOSSES: dict[str, Loss] = {
     "cross-entropy": _cross_entropy,
     "binary-cross-entropy": _binary_cross_entropy,
     "squared-error": _squared_error,
     "absolute-error": _absolute_error,
     "huber": _huber,
+    "equal-opportunity": equal_opportunity,
 }
