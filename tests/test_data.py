@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from moo_mtl import data
-from moo_mtl.data import Dataset, Examples, Target
+from moo_mtl.data import Dataset, Examples, Graphs, Target
 from moo_mtl.data.checksums import ORIGIN, SHA256
 from moo_mtl.data.files import read
 from moo_mtl.data.overlay import overlay
@@ -18,6 +18,7 @@ from moo_mtl.data.splitting import split, split_groups, standardised
 from moo_mtl.errors import DataError, InputError
 
 ROOT = os.environ.get("MOO_MTL_DATA")
+files = pytest.mark.skipif(not ROOT or not Path(ROOT).is_dir(), reason="MOO_MTL_DATA names no data folder")
 IN_FILES = [name for name in data.NAMES if name not in ("multi-digits", "logic-gates")]
 
 
@@ -146,7 +147,7 @@ def test_unknown_names_are_refused_with_the_nearest():
 
 def test_a_users_own_data_set(tmp_path, monkeypatch):
     (tmp_path / "mine_for_test.py").write_text(
-        "import torch\nfrom moo_mtl.data import Dataset, Examples, Target\n"
+        "import torch\nfrom moo_mtl.data import Dataset, Examples, Graphs, Target\n"
         "def tiny(n=3):\n"
         "    examples = Examples(torch.zeros(n, 2), {'t': torch.zeros(n)})\n"
         "    return Dataset('tiny', examples, {p: torch.arange(n) for p in ('train', 'validation', 'test')},"
@@ -245,7 +246,7 @@ def test_arff_with_quotes_nominal_columns_and_gaps():
     np.testing.assert_array_equal(inputs.numpy(), [[1, 1, 0], [np.nan, 0, 1]])
 
 
-@pytest.mark.skipif(not ROOT or not Path(ROOT).is_dir(), reason="MOO_MTL_DATA names no data folder")
+@files
 class TestFiles:
     """The real files, where the user has them."""
 
@@ -253,7 +254,8 @@ class TestFiles:
     def test_set_is_sound(self, name):
         dataset = data.get(name)
         assert_split_is_sound(dataset)
-        assert dataset.examples.inputs.isfinite().all()
+        inputs = dataset.examples.inputs
+        assert (inputs.nodes if isinstance(inputs, Graphs) else inputs).isfinite().all()
         for task in dataset.tasks:
             target = dataset.examples.targets[task.name]
             assert target.isfinite().all()

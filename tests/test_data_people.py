@@ -1,8 +1,5 @@
 """Tables of people: what the literature's recipes promise, and equal opportunity as an objective on another task's output."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -16,9 +13,7 @@ from moo_mtl.errors import InputError
 from moo_mtl.training import Trainer, tasks_of
 from moo_mtl.training.metrics import METRICS
 from moo_mtl.training.task import LOSSES
-
-ROOT = os.environ.get("MOO_MTL_DATA")
-files = pytest.mark.skipif(not ROOT or not Path(ROOT).is_dir(), reason="MOO_MTL_DATA names no data folder")
+from tests.test_data import files
 
 
 def test_equal_opportunity_by_hand():

@@ -7,6 +7,7 @@ from typing import Any
 from moo_mtl.data.dataset import Dataset as Dataset
 from moo_mtl.data.dataset import Examples as Examples
 from moo_mtl.data.dataset import Target as Target
+from moo_mtl.data.graphs import Graphs as Graphs
 from moo_mtl.errors import InputError, unknown
 from moo_mtl.naming import check_parameters, load
 
@@ -29,6 +30,7 @@ _HOME = {
     "school": ("populations", "school"),
     "landmine": ("populations", "landmine"),
     "qm9": ("molecules", "qm9"),
+    "qm9-graphs": ("molecules", "qm9_graphs"),
     "tox21": ("molecules", "tox21"),
 }
 NAMES = tuple(_HOME)

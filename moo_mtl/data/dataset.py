@@ -1,17 +1,20 @@
-"""A multi-task data set as a value: one tensor of inputs, one of targets per task, and a split into three parts."""
+"""A multi-task data set as a value: inputs, a tensor of targets per task, and a split into three parts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
+from moo_mtl.data.graphs import Graphs
 from moo_mtl.errors import InputError, unknown
 
 SPLITS = ("train", "validation", "test")
+Inputs: TypeAlias = Tensor | Graphs
+IGNORED = -100  # the class of a pixel without a label, as in torch
 
 
 @dataclass(frozen=True)
@@ -20,18 +23,22 @@ class Target:
 
     Attributes:
         name: of the task.
-        kind: ``"classes"`` (integers, ``n_outputs`` logits), ``"binary"`` (0 or 1, one logit), ``"regression"``, or
-            ``"equal-opportunity"`` (pairs of label and group, on another task's logit).
-        n_outputs: width of the task's head.
+        kind: ``"classes"`` (integers, ``n_outputs`` logits), ``"binary"`` (0 or 1, one logit), ``"regression"``,
+            ``"directions"`` (unit vectors, as surface normals are), or ``"equal-opportunity"`` (pairs of label and group, on
+            another task's logit).
+        n_outputs: width of the task's head; of a dense task its channels.
         scale: standard deviation by which a regression target was divided; metrics are reported in the unit before that.
         reads: the task whose output this one judges; ``None``: it has an output of its own.
+        dense: whether there is a target for every pixel: ``[N, H, W]`` of classes (``IGNORED`` where there is none), otherwise
+            ``[N, n_outputs, H, W]`` (NaN where there is none). Outputs are ``[N, n_outputs, H, W]``.
     """
 
     name: str
-    kind: Literal["classes", "binary", "regression", "equal-opportunity"]
+    kind: Literal["classes", "binary", "regression", "directions", "equal-opportunity"]
     n_outputs: int = 1
     scale: float = 1.0
     reads: str | None = None
+    dense: bool = False
 
     @property
     def output(self) -> str:
@@ -44,17 +51,17 @@ class Examples:
     """N examples, or a batch of them.
 
     Attributes:
-        inputs: ``[N, ...]``.
+        inputs: ``[N, ...]``, or N graphs.
         targets: per task ``[N]``, or ``[N, ...]`` for dense and vector-valued tasks.
         present: per task ``[N]`` bool, whether the example has a label for it; ``None`` where every label is present.
     """
 
-    inputs: Tensor
+    inputs: Inputs
     targets: Mapping[str, Tensor]
     present: Mapping[str, Tensor] | None = None
 
     def __len__(self) -> int:
-        return self.inputs.shape[0]
+        return len(self.inputs)
 
     def __getitem__(self, index: Tensor | slice) -> Examples:
         """The examples that an index tensor or a slice names."""
@@ -62,7 +69,12 @@ class Examples:
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Examples:
         """On another device; floating-point inputs and targets in another dtype."""
-        return self._map(lambda tensor: tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None))
+
+        def moved(part: Inputs) -> Inputs:
+            cast = isinstance(part, Graphs) or part.is_floating_point()
+            return part.to(device=device, dtype=dtype if cast else None)
+
+        return self._map(moved)
 
     def _map(self, function: Any) -> Examples:
         targets = {name: function(target) for name, target in self.targets.items()}
@@ -110,6 +122,16 @@ class Dataset:
         if part not in self.splits:
             raise unknown("part of the data", part, self.splits)
         return self.examples[self.splits[part]]
+
+    def tensor_inputs(self, network: str) -> Tensor:
+        """The inputs, ``[N, ...]``, for a network that reads tensors.
+
+        Raises:
+            InputError: they are graphs.
+        """
+        if isinstance(self.examples.inputs, Graphs):
+            raise InputError(f"{network} reads tensors, and {self.name} holds graphs; take a network for graphs")
+        return self.examples.inputs
 
     @property
     def train(self) -> Examples:

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from moo_mtl.data.dataset import Dataset, Examples, Target
+from moo_mtl.data.dataset import Dataset, Examples, Inputs, Target
 from moo_mtl.data.files import read
+from moo_mtl.data.graphs import Graphs
 from moo_mtl.data.splitting import split, split_groups, standardised
 
 
@@ -56,7 +57,7 @@ def parkinsons(validation: float = 0.1, test: float = 0.2, seed: int = 0, root: 
 
 def regression(
     name: str,
-    inputs: Tensor,
+    inputs: Inputs,
     targets: Tensor,
     tasks: Sequence[str],
     splits: dict[str, Tensor],
@@ -64,18 +65,18 @@ def regression(
     sources: Tensor | None = None,
     cite: str = "",
 ) -> Dataset:
-    """A table of numbers as a data set: inputs and targets standardised by the training part.
+    """A data set of numbers to predict: targets, and inputs if they are a table, standardised by the training part.
 
     Args:
         name: of the data set.
-        inputs: ``[N, F]``; NaN marks a missing value, which becomes the training mean.
+        inputs: ``[N, F]``, where NaN marks a missing value, which becomes the training mean; graphs stay as they are.
         targets: ``[N, K]``; NaN marks a missing label.
         tasks: K names.
         splits: as in ``Dataset``.
         sources: as in ``Dataset``.
         cite: as in ``Dataset``.
     """
-    features, _ = standardised(inputs, splits["train"])
+    features = inputs if isinstance(inputs, Graphs) else standardised(inputs, splits["train"])[0]
     values, scales = standardised(targets, splits["train"])
     missing = targets.isnan()
     present = {task: ~missing[:, k] for k, task in enumerate(tasks)} if bool(missing.any()) else None

@@ -51,7 +51,7 @@ def small_lenet(dataset: Dataset, width: int = 64) -> MultiHead:
 
 
 def _channels(dataset: Dataset, smallest: int, name: str) -> int:
-    shape = tuple(dataset.examples.inputs.shape[1:])
+    shape = tuple(dataset.tensor_inputs(name).shape[1:])
     if len(shape) != 3 or min(shape[1:]) < smallest:
         raise InputError(
             f"{name} wants images [channels, height, width] of at least {smallest} x {smallest}, {dataset.name} has {shape}"
@@ -63,5 +63,5 @@ def _with_heads(convolutions: nn.Sequential, dataset: Dataset, width: int) -> Mu
     if width < 1:
         raise InputError(f"the number of features must be positive, found width={width}")
     with torch.no_grad():
-        n_flat = convolutions(dataset.examples.inputs[:1]).shape[1]
+        n_flat = convolutions(dataset.tensor_inputs("lenet")[:1]).shape[1]
     return MultiHead(nn.Sequential(*convolutions, nn.Linear(n_flat, width), nn.ReLU()), linear_heads(width, dataset))

@@ -56,4 +56,4 @@ def gates(dataset: Dataset) -> MultiHead:
 
 
 def _n_inputs(dataset: Dataset) -> int:
-    return dataset.examples.inputs[0].numel()
+    return dataset.tensor_inputs("a fully connected network")[0].numel()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.data.dataset import Examples
+from moo_mtl.data.graphs import Graphs
 from moo_mtl.errors import InputError
 from moo_mtl.randomness import uniforms
 
@@ -71,7 +72,7 @@ def _examples(batch: Any) -> Examples:
         return batch
     if isinstance(batch, (tuple, list)) and len(batch) in (2, 3):
         inputs, targets, *present = batch
-        if isinstance(inputs, Tensor) and isinstance(targets, dict):
+        if isinstance(inputs, Tensor | Graphs) and isinstance(targets, dict):
             return Examples(inputs, targets, *present)
     raise InputError(
         f"a loader gave a {type(batch).__name__}; it must yield Examples, (inputs, {{task: targets}}) or the same with "

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from moo_mtl.data.dataset import Examples
+from moo_mtl.data.dataset import Examples, Inputs
 from moo_mtl.errors import InputError, unknown
 from moo_mtl.training.batches import Data, in_order
 from moo_mtl.training.task import Task
@@ -76,7 +76,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
         network.train(training)
 
 
-def outputs_of(network: nn.Module, inputs: Tensor, tasks: Sequence[Task]) -> Mapping[str, Tensor]:
+def outputs_of(network: nn.Module, inputs: Inputs, tasks: Sequence[Task]) -> Mapping[str, Tensor]:
     """The network's outputs, by task.
 
     Raises:
