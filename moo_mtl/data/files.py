@@ -25,16 +25,28 @@ def read(name: str, root: str | Path | None = None) -> bytes:
     Raises:
         DataError: no folder is given, the file is absent, damaged, or not the one its checksum promises.
     """
-    folder = _folder(name, root)
+    place = _folder(name, root)
     for suffix, unpack in _UNPACK.items():
-        path = folder / f"{name}{suffix}"
+        path = place / f"{name}{suffix}"
         if path.is_file():
             try:
                 content = unpack(path.read_bytes())
             except (OSError, EOFError, lzma.LZMAError) as error:
                 raise DataError(f"{path} cannot be read ({error}); fetch it again: {ORIGIN[_set(name)]}") from error
             return _checked(name, path, content)
-    raise DataError(f"{folder / name} is absent (nor is it there as .gz or .xz); put it there: {ORIGIN[_set(name)]}")
+    raise DataError(f"{place / name} is absent (nor is it there as .gz or .xz); put it there: {ORIGIN[_set(name)]}")
+
+
+def folder(name: str, root: str | Path | None = None) -> Path:
+    """The folder of a data set that comes as many files, which have no known checksums.
+
+    Raises:
+        DataError: no data folder is given, or the set is not in it.
+    """
+    place = _folder(name, root) / name
+    if not place.is_dir():
+        raise DataError(f"the folder {place} is absent; put it there: {ORIGIN[name]}")
+    return place
 
 
 def _folder(name: str, root: str | Path | None) -> Path:
@@ -44,10 +56,10 @@ def _folder(name: str, root: str | Path | None) -> Path:
             f"{_set(name)}: no data folder is given; name the folder that holds {name} with --data-root FOLDER, root=..., "
             f"or the environment variable {ENVIRONMENT}. {ORIGIN[_set(name)]}"
         )
-    folder = Path(given)
-    if not folder.is_dir():
-        raise DataError(f"the data folder {folder} does not exist; {_set(name)} expects {name} in it. {ORIGIN[_set(name)]}")
-    return folder
+    place = Path(given)
+    if not place.is_dir():
+        raise DataError(f"the data folder {place} does not exist; {_set(name)} expects {name} in it. {ORIGIN[_set(name)]}")
+    return place
 
 
 def _checked(name: str, path: Path, content: bytes) -> bytes:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from moo_mtl.training import pixels
 from moo_mtl.training.fairness import opportunity_gap
 
 
@@ -69,5 +71,16 @@ METRICS = {
         Metric("rmse", rmse, higher_is_better=False, has_unit=True),
         Metric("r2", r2, higher_is_better=True),
         Metric("opportunity-gap", opportunity_gap, higher_is_better=False),
+        Metric("miou", pixels.miou, higher_is_better=True),
+        Metric("pixel-accuracy", pixels.accuracy, higher_is_better=True),
+        Metric("pixel-f1", pixels.f1, higher_is_better=True),
+        Metric("pixel-mae", pixels.mae, higher_is_better=False, has_unit=True),
+        Metric("pixel-relative-error", pixels.relative_error, higher_is_better=False),
+        Metric("mean-angle", pixels.mean_angle, higher_is_better=False),
+        Metric("median-angle", pixels.median_angle, higher_is_better=False),
+        *(
+            Metric(f"within-{degrees}-degrees", partial(pixels.share_within, degrees), higher_is_better=True)
+            for degrees in (11.25, 22.5, 30)
+        ),
     )
 }

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from moo_mtl.data.dataset import Dataset, Target
 from moo_mtl.errors import InputError, unknown
+from moo_mtl.training import pixels
 from moo_mtl.training.fairness import equal_opportunity
 from moo_mtl.training.metrics import METRICS, Metric
 
@@ -99,7 +100,7 @@ def tasks_of(dataset: Dataset, names: Sequence[str] | None = None) -> tuple[Task
     """The usual loss and metrics for each task of a data set, or for the named ones, in the order of the names.
 
     Raises:
-        InputError: a name is not a task of the data set.
+        InputError: a name is not a task of the data set, or a kind of target has no dense form.
     """
     targets = {target.name: target for target in dataset.tasks}
     for name in names or ():
@@ -109,13 +110,28 @@ def tasks_of(dataset: Dataset, names: Sequence[str] | None = None) -> tuple[Task
 
 
 def _usual(target: Target) -> Task:
-    loss, metrics = {
-        "classes": ("cross-entropy", ("accuracy",)),
-        "binary": ("binary-cross-entropy", ("auc", "accuracy")),
-        "regression": ("squared-error", ("mae", "rmse")),
-        "equal-opportunity": ("equal-opportunity", ("opportunity-gap",)),
-    }[target.kind]
+    usual = _USUAL.get((target.kind, target.dense))
+    if usual is None:
+        raise InputError(f"task {target.name!r}: there is no dense task of the kind {target.kind!r}")
+    loss, metrics = usual
     return Task(target.name, loss, metrics, scale=target.scale, reads=target.reads)
+
+
+# By the kind of a target, and whether every pixel has one.
+_USUAL: dict[tuple[str, bool], tuple[str, tuple[str, ...]]] = {
+    ("classes", False): ("cross-entropy", ("accuracy",)),
+    ("binary", False): ("binary-cross-entropy", ("auc", "accuracy")),
+    ("regression", False): ("squared-error", ("mae", "rmse")),
+    ("equal-opportunity", False): ("equal-opportunity", ("opportunity-gap",)),
+    ("classes", True): ("pixel-cross-entropy", ("miou", "pixel-accuracy")),
+    ("binary", True): ("pixel-binary-cross-entropy", ("pixel-f1",)),
+    ("regression", True): ("pixel-absolute-error", ("pixel-mae",)),
+    ("depth", True): ("pixel-absolute-error", ("pixel-mae", "pixel-relative-error")),
+    ("directions", True): (
+        "pixel-cosine",
+        ("mean-angle", "median-angle", "within-11.25-degrees", "within-22.5-degrees", "within-30-degrees"),
+    ),
+}
 
 
 def _per_example(loss: Tensor) -> Tensor:
@@ -150,4 +166,9 @@ LOSSES: dict[str, Loss] = {
     "absolute-error": _absolute_error,
     "huber": _huber,
     "equal-opportunity": equal_opportunity,
+    "pixel-cross-entropy": pixels.cross_entropy,
+    "pixel-binary-cross-entropy": pixels.binary_cross_entropy,
+    "pixel-absolute-error": pixels.absolute_error,
+    "pixel-squared-error": pixels.squared_error,
+    "pixel-cosine": pixels.one_minus_cosine,
 }
