@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
-from moo_mtl.solvers import reference, single
+from moo_mtl.solvers import reference, single, single_fair
 from moo_mtl.solvers.backend import ACCURACY, Backend, Constraints, as_judged, wants_cvxpy
 from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, times
 from moo_mtl.solvers.solution import Solution
@@ -77,8 +77,10 @@ def fairgrad(
     """
     if not 0 < alpha < float("inf"):
         raise InputError(f"fairgrad: alpha must be positive and finite, found {alpha}")
-    if alpha == 1 and single.applies(gramian, present, backend, extra_constraints) and (alone := single.nash(gramian)):
-        return alone
+    if single.applies(gramian, present, backend, extra_constraints):
+        alone = single.nash(gramian) if alpha == 1 else single_fair.fairgrad(gramian, alpha)
+        if alone is not None:
+            return alone
     form = normal_form(gramian, present)
     acting = form.present & (form.norms > 0)
     if wants_cvxpy(backend, extra_constraints):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import unknown
+from moo_mtl.solvers import single, single_spectral
 from moo_mtl.solvers.backend import Backend, Constraints, closed_form_only
 from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, preference_of, times
 from moo_mtl.solvers.solution import Solution
@@ -53,6 +54,9 @@ def aligned(
     closed_form_only("aligned", backend, extra_constraints)
     if scale not in SCALES:
         raise unknown("scale", scale, SCALES)
+    alike = preference is None
+    if alike and single.applies(gramian, present, backend, None) and (alone := single_spectral.aligned(gramian, scale)):
+        return alone
     form = normal_form(gramian, present)
     p = preference_of(form, preference)
     values, V, kept = _spectrum(form.gramian, form)
@@ -102,6 +106,8 @@ def config(
     Source: Liu, Chu and Thuerey (2025), equations 2 and 3; in Gramian form since ``pinv(U) = U' pinv(U U')``.
     """
     closed_form_only("config", backend, extra_constraints)
+    if preference is None and single.applies(gramian, present, backend, None) and (alone := single_spectral.config(gramian)):
+        return alone
     form = normal_form(gramian, present)
     acting = form.norms > 0
     omega = preference_of(form, preference) * acting
@@ -143,6 +149,8 @@ def imtl_g(
     Source: Liu et al. (2021), equation 5; the pseudo-inverse extends it to dependent gradients.
     """
     closed_form_only("imtl_g", backend, extra_constraints)
+    if single.applies(gramian, present, backend, None) and (alone := single_spectral.imtl_g(gramian)):
+        return alone
     form = normal_form(gramian, present)
     acting = form.norms > 0
     a, gap = _pseudo_solve(form, acting.double())
