@@ -90,6 +90,8 @@ def _by_graph(losses: Tensor, shared: Sequence[Tensor], rows_for: str | None) ->
     operations = [node.name() for node in body.nodes]
     if any("Convolution" in operation for operation in operations):
         return "looped", "the trunk convolves, and a convolution's weight gradients cost the same in every engine"
+    if any("SyncBatchNorm" in operation for operation in operations):
+        return "looped", "batch normalisation over several processes takes one task's pass at a time"
     if any("Checkpoint" in operation or "Compiled" in operation for operation in operations):
         return "looped", "the trunk holds operations that cannot be taken apart"
     n_tasks, size = losses.shape[-1], sum(parameter.numel() for parameter in shared)

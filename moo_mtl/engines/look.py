@@ -20,6 +20,7 @@ class Look:
         direction: weights ``[..., K]`` to the weighted sum of the rows, ``[..., D]``.
         own: factors ``[..., K]`` to the gradient of each parameter that is not shared, in their order.
         product: ``w [K] -> G w [K]``, from the engine that never forms G.
+        along: ``d [D] -> J d [K]``, the second half of such a product, from the same engine.
         by_task: gives, task by task, the gradient of each parameter that is not shared; ``None`` from engines that give
             their weighted sum alone.
     """
@@ -29,4 +30,5 @@ class Look:
     direction: Callable[[Tensor], Tensor]
     own: Callable[[Tensor], list[Tensor | None]]
     product: Callable[[Tensor], Tensor] | None = None
+    along: Callable[[Tensor], Tensor] | None = None
     by_task: Callable[[], Sequence[Sequence[Tensor | None]]] | None = None

@@ -28,19 +28,20 @@ def looped(
         own: parameters that are not balanced.
         retain_graph: keep the graph for another use.
         here: for each task whether it is present; one that is not has gradient 0.
-        seed: the gradient that a loss has of itself: 1, or the factor of a gradient scaler, which the look then carries.
+        seed: the gradient that each loss has of itself, ``[...]`` or ``[..., K]``: 1, the factor of a gradient scaler, or this
+            process's share of the batch; the look carries it.
     """
     batch, n_tasks = losses.shape[:-1], losses.shape[-1]
     rows, parts = empty_rows(shared, batch, n_tasks, losses)
     heads: list[Sequence[Tensor | None]] = []
-    starts, one, hidden = roots(losses, here), ones(losses, seed)[..., 0], reentrant(losses)
+    starts, one, hidden = roots(losses, here), ones(losses, seed), reentrant(losses)
     for task, start in enumerate(starts):
         if start is None:
             rows[..., task, :] = 0
             heads.append((None,) * len(own))
             continue
         more = retain_graph or any(later is not None for later in starts[task + 1 :])
-        found = gradients([start], [*shared, *own], [one], retain_graph=more, hidden=hidden)
+        found = gradients([start], [*shared, *own], [one[..., task]], retain_graph=more, hidden=hidden)
         for part, gradient in zip(parts, found, strict=False):
             part[..., task, :] = 0 if gradient is None else gradient.reshape(*batch, -1)
         heads.append(found[len(shared) :])

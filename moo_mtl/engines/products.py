@@ -33,7 +33,8 @@ def products(
         own: parameters that are not balanced.
         retain_graph: keep the graph for another use.
         here: for each task whether it is present; one that is not has gradient 0.
-        seed: the gradient that a loss has of itself: 1, or the factor of a gradient scaler, which the look then carries.
+        seed: the gradient that each loss has of itself, ``[...]`` or ``[..., K]``: 1, the factor of a gradient scaler, or this
+            process's share of the batch; the look carries it.
 
     Raises:
         InputError: an operation of the model cannot be differentiated twice.
@@ -53,13 +54,17 @@ def products(
             last[:] = [(weights.clone(), found)]
         return last[0][1]
 
-    def product(weights: Tensor) -> Tensor:
-        pairs = [(g, v) for (_, g), v in zip(reached, pulled(weights), strict=True) if v is not None]
+    def pushed(vectors: Sequence[Tensor | None]) -> Tensor:
+        pairs = [(g, v) for (_, g), v in zip(reached, vectors, strict=True) if v is not None]
         try:
-            (pushed,) = torch.autograd.grad([g for g, _ in pairs], u, [v for _, v in pairs], retain_graph=True)
+            (products,) = torch.autograd.grad([g for g, _ in pairs], u, [v for _, v in pairs], retain_graph=True)
         except RuntimeError as error:
             raise _refusal(error) from error
-        return pushed.detach()
+        return products.detach()
+
+    def along(direction: Tensor) -> Tensor:
+        parts = {id(p): part.view_as(p) for p, part in zip(shared, direction.split([p.numel() for p in shared]), strict=True)}
+        return pushed([parts[id(p)].to(p.dtype) for p, _ in reached])
 
     def direction(weights: Tensor) -> Tensor:
         found = {id(p): g for (p, _), g in zip(reached, pulled(weights), strict=True)}
@@ -69,7 +74,7 @@ def products(
     def own_gradients(factors: Tensor) -> list[Tensor | None]:
         return weighted_sum(starts, factors.to(losses.dtype) * one, own, retain_graph=retain_graph)
 
-    return Look(None, None, direction, own_gradients, product)
+    return Look(None, None, direction, own_gradients, lambda weights: pushed(pulled(weights)), along=along)
 
 
 def _with_graph(starts: Sequence[Root | None], seeds: Tensor, shared: Sequence[Tensor]) -> Sequence[Tensor | None]:

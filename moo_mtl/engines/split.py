@@ -33,7 +33,8 @@ def vmapped(
         own: parameters that are not balanced.
         retain_graph: keep the graph for another use.
         here: for each task whether it is present; one that is not has gradient 0.
-        seed: the gradient that a loss has of itself: 1, or the factor of a gradient scaler, which the look then carries.
+        seed: the gradient that each loss has of itself, ``[...]`` or ``[..., K]``: 1, the factor of a gradient scaler, or this
+            process's share of the batch; the look carries it.
     """
     stage = _Stage(losses, shared, own, retain_graph, here, seed)
     found = common(stage.body, stage.private.at_cuts, stage.reached, batched=True, retain_graph=stage.keep)
@@ -65,7 +66,8 @@ def layered(
         own: parameters that are not balanced.
         retain_graph: keep the graph for another use.
         here: for each task whether it is present; one that is not has gradient 0.
-        seed: the gradient that a loss has of itself: 1, or the factor of a gradient scaler, which the look then carries.
+        seed: the gradient that each loss has of itself, ``[...]`` or ``[..., K]``: 1, the factor of a gradient scaler, or this
+            process's share of the batch; the look carries it.
         batched: one pass through the common part for all tasks; by default where every layer is dense.
     """
     stage = _Stage(losses, shared, own, retain_graph, here, seed)
@@ -121,7 +123,8 @@ def features(
         own: parameters that are not balanced.
         retain_graph: keep the graph for another use.
         here: for each task whether it is present; one that is not has gradient 0.
-        seed: the gradient that a loss has of itself: 1, or the factor of a gradient scaler, which the look then carries.
+        seed: the gradient that each loss has of itself, ``[...]`` or ``[..., K]``: 1, the factor of a gradient scaler, or this
+            process's share of the batch; the look carries it.
         representation: where to look, instead of where the graph is seen to divide.
     """
     if representation is not None:
@@ -153,7 +156,10 @@ def _features_at(
 ) -> Look:
     """The same where the caller names the representation; tasks that pass it by are seen as if they did not."""
     starts = roots(losses, here)
-    found = [weighted_sum([start], one[:1], [representation], retain_graph=True)[0] for start in starts]
+    found = [
+        weighted_sum([start], own_one, [representation], retain_graph=True)[0]
+        for start, own_one in zip(starts, one.split(1), strict=True)
+    ]
     rows = torch.stack([torch.zeros_like(representation) if g is None else g for g in found]).flatten(1)
 
     def direction(weights: Tensor) -> Tensor:
@@ -185,7 +191,7 @@ class _Stage:
         self.reached = [parameter for parameter in shared if id(parameter) in below]
         self.others = [leaf for leaf in own if id(leaf) in below and id(leaf) not in ours]
         self.keep = retain_graph or bool(self.others)
-        self.private: Private = private(self.body, ones(losses, seed)[..., 0], retain_graph)
+        self.private: Private = private(self.body, ones(losses, seed), retain_graph)
 
     def fill(self, parts: Sequence[Tensor], through: dict[int, Tensor], parameters: Sequence[Tensor] | None = None) -> None:
         """Write into the rows what came through the common part, and what came beside it."""

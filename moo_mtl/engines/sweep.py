@@ -27,7 +27,7 @@ class Private:
 
 
 def private(body: Anatomy, one: Tensor, retain_graph: bool) -> Private:
-    """K passes, each through one task's own part alone; ``one`` is the gradient that a loss has of itself."""
+    """K passes, each through one task's own part alone; ``one`` ``[K]`` is the gradient that each loss has of itself."""
     at_cuts: list[list[Tensor | None]] = [[None] * len(body.roots) for _ in body.cuts]
     of_leaves: list[dict[int, Tensor]] = []
     for task, root in enumerate(body.roots):
@@ -36,7 +36,7 @@ def private(body: Anatomy, one: Tensor, retain_graph: bool) -> Private:
         found: Sequence[Tensor | None] = ()
         if root is not None and wanted:
             keep = retain_graph or bool(body.cuts)
-            found = torch.autograd.grad(root, wanted, one, retain_graph=keep, allow_unused=True)  # type: ignore[arg-type]
+            found = torch.autograd.grad(root, wanted, one[task], retain_graph=keep, allow_unused=True)  # type: ignore[arg-type]
         for cut, gradient in zip(cuts, found, strict=False):
             at_cuts[cut][task] = gradient
         named = zip(leaves, found[len(cuts) :], strict=False)

@@ -1,5 +1,6 @@
 """Training: the balancer for anybody's loop, and a trainer with checkpoints, validation and certificates."""
 
+from moo_mtl.engines import Processes as Processes
 from moo_mtl.training.balancer import Balancer as Balancer
 from moo_mtl.training.history import History as History
 from moo_mtl.training.metrics import METRICS as METRICS

@@ -17,16 +17,25 @@ class Batch:
     """What one step is taken on.
 
     Attributes:
-        losses: ``[..., K]``, with their graph where they come from a single forward pass.
+        losses: ``[..., K]``, as the rule is shown them.
         present: ``[..., K]`` bool; ``None`` where all tasks are.
         own: the parameters behind the losses that are not shared.
         look: at the gradients; ``None`` where nobody needs to look before the weights are known.
+        part: what backward passes start from where it is not ``losses``: the losses of this process's part of the batch.
+        seed: the gradient that each loss has of itself: the factor of a gradient scaler, times this process's share.
     """
 
     losses: Tensor
     present: Tensor | None
     own: Sequence[Tensor] = ()
     look: Look | None = None
+    part: Tensor | None = None
+    seed: Tensor | None = None
+
+    @property
+    def graph(self) -> Tensor:
+        """``[..., K]``, where backward passes start."""
+        return self.losses if self.part is None else self.part
 
     @property
     def here(self) -> list[bool] | None:

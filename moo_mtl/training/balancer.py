@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from moo_mtl.certificate import certify
-from moo_mtl.engines import leaves
+from moo_mtl.engines import Processes, leaves
 from moo_mtl.errors import InputError, NonFiniteError
 from moo_mtl.observation import Needs, Observation, require_finite
 from moo_mtl.rules.rule import Rule, Weighing, ask
 from moo_mtl.state import flatten, unflatten
 from moo_mtl.training.accumulation import Accumulation, Batch
 from moo_mtl.training.directions import Heads, combined, on_heads, one_pass
+from moo_mtl.training.joint import joint
 from moo_mtl.training.looking import Looking
 from moo_mtl.training.observing import drawn, observed, seen
 from moo_mtl.training.options import require_options
@@ -54,6 +55,7 @@ class Balancer:
         certify_every: int = 0,
         nonfinite: Literal["raise", "skip"] = "raise",
         seed: int = 0,
+        across: Processes | None = None,
     ) -> None:
         """
         Args:
@@ -71,6 +73,8 @@ class Balancer:
             certify_every: steps between certificates of the mini-batch gradients; 0 for none.
             nonfinite: raise an error at a loss or gradient that is not finite, or skip the step and count it in ``skipped``.
             seed: of the numbers that random rules draw.
+            across: the processes that train copies of the model, each on its part of every batch. The step is that of one
+                process on the joint batch, in all of them.
 
         Raises:
             InputError: an option is unknown, parameters are missing, or the options exclude each other.
@@ -84,15 +88,17 @@ class Balancer:
             certify_every=certify_every,
             in_part=gramian_of is not None,
             in_groups=groups is not None,
+            in_processes=across is not None,
         )
         self.rule, self.heads, self.engine = rule, heads, engine
         self.every, self.certify_every, self.nonfinite, self.seed = every, certify_every, nonfinite, seed
+        self.across = across
         self.shared = listed(shared, "shared")
         self.gramian_of = None if gramian_of is None else part_of(listed(gramian_of, "gramian_of"), self.shared, "gramian_of")
         self.groups = None if groups is None else partition([listed(group, "a group") for group in groups], self.shared)
         self.step, self.epoch, self.skipped = 0, 1, 0
         self._tasks = TaskOrder()
-        self._looking = Looking(engine, rule, self.shared, gramian_of is not None or groups is not None)
+        self._looking = Looking(engine, rule, self.shared, gramian_of is not None or groups is not None, across)
         self._state: Any = None
         self._saved: Mapping[str, Tensor] | None = None
         self._kept: Weighing | None = None
@@ -111,6 +117,7 @@ class Balancer:
         *,
         features: Tensor | None = None,
         independent: Sequence[Losses] = (),
+        independent_counts: Sequence[Counts] = (),
         present: Tensor | None = None,
         counts: Counts | None = None,
         accumulate: bool = False,
@@ -129,10 +136,12 @@ class Balancer:
             independent: the losses of one or two further batches, for rules that multiply gradients of independent
                 batches. With one, its gradients meet those of ``losses``; with two, theirs meet each other and
                 ``losses`` gives the step.
+            independent_counts: as ``counts``, for each of ``independent``; they matter to several processes alone.
             present: ``[..., K]`` bool; an absent task has weight 0 and leaves its state as it was. Kept on the CPU it spares
                 absent tasks their backward pass, and their losses may be anything.
-            counts: examples behind each loss, one number, ``[..., K]`` or a mapping: weights of micro-batches, whose
-                losses are means. A task with none is absent.
+            counts: examples behind each loss, one number, ``[..., K]`` or a mapping: weights of micro-batches and of the
+                processes' parts, whose losses are means. A task with none is absent; in one of several processes its loss
+                must be given all the same, and may be anything.
             accumulate: this is a micro-batch and more follow; ``.grad`` is written by the first call without it. Until
                 then K rows are kept. The step is that of one large batch, unless layers mix the examples of a batch.
             scaler: losses go through backward scaled, the rule sees them as they are, and ``.grad`` is left scaled, ready for
@@ -153,25 +162,27 @@ class Balancer:
         columns, gathering = self._laid_out(values), accumulate or not self._sums.empty
         if gathering and independent:
             raise InputError("Balancer: accumulate= does not go with independent=; pass each batch whole")
-        count = None if counts is None and not gathering else self._tasks.counted(counts, present, values)
+        counting = gathering or self.across is not None or counts is not None
+        count = self._tasks.counted(counts, present, values) if counting else None
         present = count > 0 if counts is not None and count is not None else present
         scale = None if scaler is None else scaler.scale(torch.ones((), device=values.device))
 
-        own = [leaf for leaf in leaves([values]) if id(leaf) not in columns.places]
-        batch = Batch(values, present, own)
+        batch = Batch(values, present, self._own(values, columns), seed=scale)
+        if self.across is not None and count is not None:
+            batch, count = joint(batch, count, self.across)
         step = self.step + 1
         due, certifying = self._due(step)
         if gathering or certifying or (due and self.rule.needs & _GRADIENTS):
-            look = self._looking.look(batch, gathering=gathering, features=features, scale=scale, retain_graph=retain_graph)
+            look = self._looking.look(batch, gathering=gathering, features=features, retain_graph=retain_graph)
             batch = replace(batch, look=look)
         others = []
         if Needs.CROSS in self.rule.needs and due:
-            others = [self._looking.rows(Batch(*self._tasks.aligned(other))) for other in independent]
+            others = [self._looking.rows(other) for other in self._independent(independent, independent_counts)]
         if gathering:
             assert count is not None
             self._sums.add(batch, count)
             if accumulate:
-                return untaken(self._tasks.names, values, columns.per_group(values.detach()), finite=True)
+                return untaken(self._tasks.names, batch.losses, columns.per_group(batch.losses.detach()), finite=True)
             batch, self._sums = self._sums.mean(), Accumulation()
         try:
             return self._take(batch, columns, others, scale, preference, retain_graph)
@@ -181,14 +192,20 @@ class Balancer:
                 raise
             return self._skip(batch, columns, None if scale is None else torch.inf)
 
-    def observe(self, losses: Losses) -> None:
+    def observe(self, losses: Losses, counts: Counts | None = None) -> None:
         """Show the rule the losses after the step; only rules that declare ``Needs.AFTER`` look at them.
+
+        Args:
+            losses: as in ``backward``, of the same batch.
+            counts: likewise; they matter to several processes alone.
 
         Raises:
             NonFiniteError: a loss is not finite, unless ``nonfinite="skip"``; the rule's state is as it was.
         """
         if Needs.AFTER in self.rule.needs and self._state is not None and self._columns is not None:
             values, present = self._tasks.aligned(losses)
+            if self.across is not None:
+                values = joint(Batch(values, None), self._tasks.counted(counts, present, values), self.across)[0].losses
             if values.device.type == "cpu" and not bool(losses_finite(values, present)):
                 if self.nonfinite == "raise":
                     raise NonFiniteError(
@@ -247,6 +264,11 @@ class Balancer:
         return (step - 1) % self.every == 0 or self._kept is None, certifying
 
     def _laid_out(self, values: Tensor) -> Columns:
+        if self._columns is None and self.across is not None and not self.across.alike(self._tasks.names):
+            raise InputError(
+                "Balancer: the processes do not have the same tasks; give every task's loss in each, with a count of 0 where "
+                "a process has no example of it"
+            )
         if self._columns is None or self._columns.batch != values.shape[:-1]:
             self._columns = Columns(self.shared, values.shape[:-1], self.groups, self.gramian_of)
         if not values.requires_grad:
@@ -255,6 +277,28 @@ class Balancer:
                 "and do not detach them"
             )
         return self._columns
+
+    def _own(self, values: Tensor, columns: Columns) -> list[Tensor]:
+        """The parameters that are not shared: those behind the losses; in several processes the model's, in its order."""
+        behind = [leaf for leaf in leaves([values]) if id(leaf) not in columns.places]
+        if self.across is None:
+            return behind
+        known = {id(parameter): parameter for parameter in self.across.parameters}
+        if any(id(leaf) not in known for leaf in behind):
+            raise InputError(
+                "Balancer: a parameter behind the losses is unknown to across=, so that other processes could not tell which "
+                "it is; pass the whole model to Processes(model)"
+            )
+        return [parameter for parameter in known.values() if id(parameter) not in columns.places]
+
+    def _independent(self, independent: Sequence[Losses], counts: Sequence[Counts]) -> Iterator[Batch]:
+        for place, losses in enumerate(independent):
+            values, present = self._tasks.aligned(losses)
+            batch = Batch(values, present)
+            if self.across is not None:
+                given = counts[place] if place < len(counts) else None
+                batch, _ = joint(batch, self._tasks.counted(given, present, values), self.across)
+            yield batch
 
     def _take(
         self,
@@ -289,7 +333,7 @@ class Balancer:
         if batch.look is not None:
             direction, on_own = combined(batch.look, weighing, columns, heads, scale)
         else:
-            direction, on_own = one_pass(batch, weighing, columns, heads, scale, retain_graph)
+            direction, on_own = one_pass(batch, weighing, columns, heads, self.across, retain_graph)
 
         finite = losses_finite(batch.losses, batch.present) & all_finite([direction, *on_own])
         written: list[Tensor | None] = [*columns.split(direction), *on_own]

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from moo_mtl.engines import Look
+from moo_mtl.engines import Look, Processes
 from moo_mtl.engines.graph import roots
 from moo_mtl.engines.passes import reentrant, weighted_sum
 from moo_mtl.errors import InputError
@@ -49,7 +49,7 @@ def combined(
 
 
 def one_pass(
-    batch: Batch, weighing: Weighing, columns: Columns, heads: Tensor, scale: Tensor | None, retain_graph: bool
+    batch: Batch, weighing: Weighing, columns: Columns, heads: Tensor, across: Processes | None, retain_graph: bool
 ) -> tuple[Tensor, list[Tensor | None]]:
     """The same where nobody has looked: one backward pass, and a second through the heads where they have other factors.
 
@@ -58,16 +58,19 @@ def one_pass(
     """
     if columns.groups is not None:
         raise InputError("Balancer: groups= needs a rule that looks at gradients; this one gives every group the same weights")
-    shared, own, starts = list(columns.shared), list(batch.own), roots(batch.losses, batch.here)
-    hidden, dtype = reentrant(batch.losses), batch.losses.dtype
+    shared, own, starts = list(columns.shared), list(batch.own), roots(batch.graph, batch.here)
+    hidden, dtype = reentrant(batch.graph), batch.graph.dtype
     weights = weighing.weights.to(dtype)
     together, alone = (own, []) if weighing.weights is heads else ([], own)
-    if scale is not None:
-        weights, heads = weights * scale.to(dtype), heads * scale.to(dtype)
+    if batch.seed is not None:
+        weights, heads = weights * batch.seed.to(dtype), heads * batch.seed.to(dtype)
     found = weighted_sum(starts, weights, [*shared, *together], retain_graph=retain_graph or bool(alone), hidden=hidden)
     on_own = found[len(shared) :] + weighted_sum(starts, heads, alone, retain_graph=retain_graph, hidden=hidden)
     parts = [
         (torch.zeros_like(parameter) if gradient is None else gradient).reshape(*columns.batch, -1)
         for parameter, gradient in zip(shared, found, strict=False)
     ]
-    return torch.cat(parts, dim=-1), on_own
+    direction = torch.cat(parts, dim=-1)
+    if across is not None:
+        return across.sum(direction), across.sums(on_own, own)
+    return direction, on_own

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from moo_mtl.engines import ENGINES, Look, choose
+from moo_mtl.engines import ENGINES, Look, Processes, choose, reduced
 from moo_mtl.engines import features as at_features
 from moo_mtl.rules.rule import Rule
 from moo_mtl.training.accumulation import Batch
@@ -21,41 +21,52 @@ class Looking:
         rule: whose needs decide.
         shared: the parameters.
         by_column: whether some of their columns are told apart.
+        across: the processes whose gradients are added up; ``None`` where there is one.
 
     Attributes:
         chosen: the engine last taken and why; ``None`` before the first look.
     """
 
-    def __init__(self, engine: str, rule: Rule[Any], shared: Sequence[Tensor], by_column: bool) -> None:
-        self.engine, self.rule, self.shared, self.by_column = engine, rule, shared, by_column
+    def __init__(
+        self, engine: str, rule: Rule[Any], shared: Sequence[Tensor], by_column: bool, across: Processes | None
+    ) -> None:
+        self.engine, self.rule, self.shared, self.by_column, self.across = engine, rule, shared, by_column, across
         self.chosen: tuple[str, str] | None = None
         self._choices: dict[bool, tuple[str, str]] = {}
 
-    def look(self, batch: Batch, *, gathering: bool, features: Tensor | None, scale: Tensor | None, retain_graph: bool) -> Look:
+    def look(self, batch: Batch, *, gathering: bool, features: Tensor | None, retain_graph: bool) -> Look:
         """Look at the gradients of ``batch``.
 
         Args:
             batch: losses with their graph.
             gathering: whether rows are wanted to add them up over micro-batches.
             features: where the user says that the tasks meet.
-            scale: of a gradient scaler; the look carries it.
             retain_graph: keep the graph for another use.
 
         Raises:
             InputError: the engine asked for cannot serve the rule, the options or the model.
         """
         if gathering not in self._choices:
-            rows_for = "groups= and gramian_of= need" if self.by_column else "accumulate= needs" if gathering else None
-            self._choices[gathering] = choose(self.engine, batch.losses, self.shared, self.rule.name, self.rule.needs, rows_for)
+            self._choices[gathering] = choose(
+                self.engine, batch.graph, self.shared, self.rule.name, self.rule.needs, self._rows_for(gathering)
+            )
         self.chosen = self._choices[gathering]
         engine = ENGINES[self.chosen[0]]
         if features is not None and engine is at_features:
-            return at_features(batch.losses, self.shared, batch.own, retain_graph, batch.here, scale, features)
-        return engine(batch.losses, self.shared, batch.own, retain_graph, batch.here, scale)
+            return at_features(batch.graph, self.shared, batch.own, retain_graph, batch.here, batch.seed, features)
+        look = engine(batch.graph, self.shared, batch.own, retain_graph, batch.here, batch.seed)
+        return look if self.across is None else reduced(look, self.across, batch.own)
 
     def rows(self, batch: Batch) -> Tensor:
         """Rows of an independent batch, ``[..., K, D]``, from the engine that the step itself took."""
         assert self.chosen is not None
-        rows = ENGINES[self.chosen[0]](batch.losses, self.shared, here=batch.here).rows
+        rows = ENGINES[self.chosen[0]](batch.graph, self.shared, here=batch.here, seed=batch.seed).rows
         assert rows is not None
-        return rows
+        return rows if self.across is None else self.across.sum(rows)
+
+    def _rows_for(self, gathering: bool) -> str | None:
+        if self.by_column:
+            return "groups= and gramian_of= need"
+        if gathering:
+            return "accumulate= needs"
+        return None if self.across is None or self.engine == "products" else "several processes need"

@@ -20,6 +20,7 @@ def require_options(
     certify_every: int,
     in_part: bool,
     in_groups: bool,
+    in_processes: bool,
 ) -> None:
     """Refuse what no step could be taken with.
 
@@ -32,6 +33,7 @@ def require_options(
         certify_every: likewise.
         in_part: whether ``gramian_of`` is given.
         in_groups: whether ``groups`` is given.
+        in_processes: whether ``across`` is given.
 
     Raises:
         InputError: an option is unknown, or the options exclude each other.
@@ -48,6 +50,11 @@ def require_options(
         raise InputError(f"Balancer: every must be at least 1 and certify_every at least 0, found {every} and {certify_every}")
     if in_part and (in_groups or Needs.ROWS in rule.needs):
         raise InputError("Balancer: gramian_of does not go with groups=, nor with a rule that looks at rows; leave it out")
+    if in_processes and engine in ("gramian", "features"):
+        raise InputError(
+            f"Balancer: engine {engine!r} holds no rows that several processes could add up; "
+            f"use 'auto', 'looped', 'vmapped' or 'products'"
+        )
     if engine == "features" and certify_every:
         raise InputError("Balancer: the Gramian of features certifies nothing about the shared parameters; use another engine")
     if every > 1 and Needs.AFTER in rule.needs:
