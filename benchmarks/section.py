@@ -1,4 +1,4 @@
-"""A section of the benchmark page: tables, what loses, and the ratios behind them; kept as JSON between measuring and writing."""
+"""A section of the benchmark page: its tables and what loses, kept as JSON between measuring and writing."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Every solver over sizes, geometries and batches, beside what peers answer to the same problems: ``python -m benchmarks.solver_grid``.
+"""Every solver over sizes, geometries and batches, beside what TorchJD answers: ``python -m benchmarks.solver_grid``.
 
-Time per problem, accuracy and failures. Accuracy is the relative duality gap of ours (Nash, FairGrad and the closed forms: their
-own residual); a peer's answer is put to the same program, and what it lies above our value is its error. A batch of ours is one
-call; a peer without batches is looped over a few of the problems. Cells whose single call would last longer than ``LONGEST``
-seconds are left out and counted.
+Time per problem, accuracy and failures. Accuracy is the relative duality gap of ours (Nash, FairGrad and the closed forms:
+their own residual); a peer's answer is put to the same program, and what it lies above our value is its error. A batch of
+ours is one call; a peer without batches is looped over a few of the problems. Cells whose single call would last longer than
+``LONGEST`` seconds are left out and counted.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def measure(quick: bool = False) -> Section:
             section.losses.append(f"{what} takes {median:.2f} s, more than the {target:g} s aimed at.")
     sizes = Table(["package", "version", "files, MB", "dependencies, all levels", "their files, MB"])
     for name in installed:
-        own, others = _closure(name)
+        others = _closure(name)
         sizes.rows.append(
             [name, importlib.metadata.version(name), f"{_megabytes([name]):.1f}", str(len(others)), f"{_megabytes(others):.0f}"]
         )
@@ -72,8 +72,8 @@ def _help() -> float:
     return time.perf_counter() - begin
 
 
-def _closure(name: str) -> tuple[str, list[str]]:
-    """The distribution and every other one that it requires, extras left out."""
+def _closure(name: str) -> list[str]:
+    """Every other distribution that this one requires, directly or not; extras left out."""
     found, todo = {name.lower()}, [name]
     while todo:
         for line in importlib.metadata.requires(todo.pop()) or ():
@@ -83,7 +83,7 @@ def _closure(name: str) -> tuple[str, list[str]]:
                 continue
             found.add(needed.lower())
             todo.append(needed)
-    return name, sorted(found - {name.lower()})
+    return sorted(found - {name.lower()})
 
 
 def _is_installed(name: str) -> bool:
