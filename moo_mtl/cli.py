@@ -8,6 +8,7 @@ import typer
 
 from moo_mtl.commands.front import front
 from moo_mtl.commands.list_ import list_
+from moo_mtl.commands.report import report
 from moo_mtl.commands.run import run
 from moo_mtl.commands.show import show
 from moo_mtl.errors import MooMtlError
@@ -48,3 +49,4 @@ app.command("list")(list_)
 app.command()(run)
 app.command()(show)
 app.command()(front)
+app.command()(report)
