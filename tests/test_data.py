@@ -2,7 +2,6 @@
 
 import gzip
 import os
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +9,10 @@ import pytest
 import torch
 
 from moo_mtl import data
-from moo_mtl.data import Dataset, Examples, Graphs, Target
+from moo_mtl.data import Dataset, Examples, Graphs, Target, arff
 from moo_mtl.data.checksums import ORIGIN, SHA256
 from moo_mtl.data.files import read
+from moo_mtl.data.mulan import LABELS, TARGETS
 from moo_mtl.data.overlay import overlay
 from moo_mtl.data.splitting import split, split_groups, standardised
 from moo_mtl.errors import DataError, InputError
@@ -20,7 +20,7 @@ from moo_mtl.errors import DataError, InputError
 ROOT = os.environ.get("MOO_MTL_DATA")
 files = pytest.mark.skipif(not ROOT or not Path(ROOT).is_dir(), reason="MOO_MTL_DATA names no data folder")
 # Sets of more than a few seconds, or in folders that few have; each has tests of its own.
-LARGE = ("multi-mnist", "multi-fashion", "fashion-and-mnist", "census-income", "camvid", "nyuv2", "cityscapes")
+LARGE = ("multi-domain", "multi-mnist", "multi-fashion", "fashion-and-mnist", "census-income", "camvid", "nyuv2", "cityscapes")
 IN_FILES = [name for name in data.NAMES if name not in ("multi-digits", "logic-gates")]
 
 
@@ -149,7 +149,7 @@ def test_unknown_names_are_refused_with_the_nearest():
 
 def test_a_users_own_data_set(tmp_path, monkeypatch):
     (tmp_path / "mine_for_test.py").write_text(
-        "import torch\nfrom moo_mtl.data import Dataset, Examples, Graphs, Target\n"
+        "import torch\nfrom moo_mtl.data import Dataset, Examples, Graphs, Target, arff\n"
         "def tiny(n=3):\n"
         "    examples = Examples(torch.zeros(n, 2), {'t': torch.zeros(n)})\n"
         "    return Dataset('tiny', examples, {p: torch.arange(n) for p in ('train', 'validation', 'test')},"
@@ -215,37 +215,21 @@ def test_every_file_has_an_origin():
     assert {name.split("/")[0] for name in SHA256} <= set(ORIGIN)
 
 
-def test_multi_mnist_draws_its_parts_from_different_images(monkeypatch):
-    """The real reader on tiny idx content: the pool has the published sizes, the images are blank but for their number."""
-    from moo_mtl.data import images
-
-    def fake(name, root):
-        n = 60_000 if "train" in name else 10_000
-        if "labels" in name:
-            return struct.pack(">4BI", 0, 0, 8, 1, n) + (np.arange(n) % 10).astype(np.uint8).tobytes()
-        return struct.pack(">4B3I", 0, 0, 8, 3, n, 1, 1) + (np.arange(n) % 255).astype(np.uint8).tobytes()
-
-    monkeypatch.setattr(images, "read", fake)
-    mixed = data.get("fashion-and-mnist", train=300, validation=100, test=100, offset=1)
-    assert_split_is_sound(mixed)
-    first, second = mixed.sources.unbind(dim=1)
-    assert (first < 70_000).all()
-    assert (second >= 70_000).all()
-    own = torch.where(first < 60_000, first % 10, (first - 60_000) % 10)
-    assert torch.equal(mixed.examples.targets["top-left"], own)
-
-
 def test_arff_with_quotes_nominal_columns_and_gaps():
-    from moo_mtl.data.mulan import _arff
-
     text = (
         "% note\n@relation 'a b'\n@attribute 'first one' numeric\n@attribute kind {x,y}\n"
-        "@ATTRIBUTE t1 real\n@attribute t2 numeric\n\n@data\n1, x, 3, ?\n?, y, 5, 6\n"
+        "@ATTRIBUTE t1 real\n@attribute 'Stellar\\'s Jay' {0, 1}\n\n@data\n1, x, 3, ?\n?, y, 5, 1\n"
     )
-    names, targets, inputs = _arff(text, 2)
-    assert names == ["t1", "t2"]
-    np.testing.assert_array_equal(targets.numpy(), [[3, np.nan], [5, 6]])
-    np.testing.assert_array_equal(inputs.numpy(), [[1, 1, 0], [np.nan, 0, 1]])
+    table = arff.parse(text)
+    assert table.names == ["first one", "kind", "t1", "Stellar's Jay"]
+    np.testing.assert_array_equal(table.inputs(0).flatten(), [1, np.nan])
+    np.testing.assert_array_equal(table.inputs(1), [[1, 0], [0, 1]])
+    np.testing.assert_array_equal(table.numbers(2), [3, 5])
+    np.testing.assert_array_equal(table.numbers(3), [np.nan, 1])
+    with pytest.raises(DataError, match="row 2 of an ARFF file has 3 cells, expected 4"):
+        arff.parse(text.replace(", 1\n", "\n"))
+    with pytest.raises(DataError, match="without a line @data"):
+        arff.parse("@relation a")
 
 
 @files
@@ -288,3 +272,24 @@ class TestFiles:
 
     def test_compas_filter_is_propublicas(self):
         assert len(data.get("compas").examples) == 6172
+
+    @pytest.mark.parametrize("subset", TARGETS)
+    def test_every_table_of_mulan_has_its_targets(self, subset):
+        """Rows and targets as their authors list them, for a sample of the suite."""
+        dataset = data.get("mulan", subset=subset)
+        assert_split_is_sound(dataset)
+        assert len(dataset.tasks) == TARGETS[subset]
+        rows = {"andro": 49, "enb": 768, "oes97": 334, "osales": 639, "rf1": 9125, "scpf": 1137, "sf2": 1066, "wq": 1060}
+        assert len(dataset.examples) == rows.get(subset, len(dataset.examples))
+        assert dataset.examples.present is None, "the suite's gaps are in its inputs alone"
+
+    @pytest.mark.parametrize(
+        ("subset", "rows"), [("yeast", 2417), ("scene", 2407), ("emotions", 593), ("flags", 194), ("birds", 645)]
+    )
+    def test_every_multi_label_table_has_its_labels(self, subset, rows):
+        dataset = data.get("mulan-labels", subset=subset)
+        assert_split_is_sound(dataset)
+        assert (len(dataset.examples), len(dataset.tasks)) == (rows, LABELS[subset])
+        assert all(set(target.unique().tolist()) == {0, 1} for target in dataset.examples.targets.values())
+        if subset == "yeast":
+            assert len(dataset.test) == 917

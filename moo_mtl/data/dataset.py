@@ -123,6 +123,19 @@ class Dataset:
             raise unknown("part of the data", part, self.splits)
         return self.examples[self.splits[part]]
 
+    def by_task(self, part: str) -> dict[str, Examples]:
+        """For every task the examples of a part that have a label for it, with that label alone: one loader's share each.
+
+        Raises:
+            InputError: no such part.
+        """
+        examples = self[part]
+        shares = {}
+        for task in self.tasks:
+            own = examples if examples.present is None else examples[examples.present[task.name].nonzero()[:, 0]]
+            shares[task.name] = Examples(own.inputs, {task.name: own.targets[task.name]})
+        return shares
+
     def tensor_inputs(self, network: str) -> Tensor:
         """The inputs, ``[N, ...]``, for a network that reads tensors.
 

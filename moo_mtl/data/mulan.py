@@ -1,40 +1,25 @@
-"""Mulan's multi-target regression suite, read from ARFF."""
+"""Mulan's tables: fifteen of multi-target regression, five of multi-label classification. Targets are the last columns."""
 
 from __future__ import annotations
 
-import csv
-import re
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from moo_mtl.data.dataset import Dataset
+from moo_mtl.data import arff
+from moo_mtl.data.dataset import Dataset, Examples, Target
 from moo_mtl.data.files import read
 from moo_mtl.data.regression import regression
-from moo_mtl.data.splitting import split
-from moo_mtl.errors import DataError, unknown
+from moo_mtl.data.splitting import permutation, split, standardised
+from moo_mtl.errors import InputError, unknown
 
 # How many of the last columns are targets.
 TARGETS = {
-    "andro": 6,
-    "atp1d": 6,
-    "atp7d": 6,
-    "edm": 2,
-    "enb": 2,
-    "jura": 3,
-    "oes10": 16,
-    "oes97": 16,
-    "osales": 12,
-    "rf1": 8,
-    "scpf": 3,
-    "sf1": 3,
-    "sf2": 3,
-    "slump": 3,
-    "wq": 14,
+    "andro": 6, "atp1d": 6, "atp7d": 6, "edm": 2, "enb": 2, "jura": 3, "oes10": 16, "oes97": 16, "osales": 12, "rf1": 8,
+    "scpf": 3, "sf1": 3, "sf2": 3, "slump": 3, "wq": 14,
 }  # fmt: skip
-_ATTRIBUTE = re.compile(r"""@attribute\s+('(?:\\.|[^'\\])*'|"[^"]*"|\S+)\s+(.*)""", re.IGNORECASE)
+LABELS = {"yeast": 14, "scene": 6, "emotions": 6, "flags": 7, "birds": 19}
+_SPLIT = ("yeast", "scene", "birds")  # those that come as a file for training and one for testing
 
 
 def mulan(
@@ -43,7 +28,7 @@ def mulan(
     """One of fifteen multi-target regression tables.
 
     Args:
-        subset: one of ``TARGETS``; ``rf1``, ``osales`` and ``scpf`` have missing values.
+        subset: one of ``TARGETS``.
         validation: fraction of the rows.
         test: fraction of the rows.
         seed: of the split.
@@ -55,29 +40,57 @@ def mulan(
     """
     if subset not in TARGETS:
         raise unknown("table of the mulan suite", subset, TARGETS)
-    names, table, one_hot = _arff(read(f"mulan_mtr/{subset}.arff", root).decode("utf-8", "replace"), TARGETS[subset])
-    splits = split(len(table), seed, validation, test)
-    return regression(
-        f"mulan-{subset}", one_hot, table, names, splits, cite="Spyromitros-Xioufis et al., Machine Learning 2016"
-    )
+    table = _table(f"mulan_mtr/{subset}.arff", root)
+    first = len(table.names) - TARGETS[subset]
+    inputs = torch.cat([table.inputs(column) for column in range(first)], dim=1)
+    targets = torch.stack([table.numbers(column) for column in range(first, len(table.names))], dim=1)
+    splits = split(len(targets), seed, validation, test)
+    cite = "Spyromitros-Xioufis et al., Machine Learning 2016"
+    return regression(f"mulan-{subset}", inputs, targets, table.names[first:], splits, cite=cite)
 
 
-def _arff(text: str, n_targets: int) -> tuple[list[str], Tensor, Tensor]:
-    """Names of the targets, targets ``[N, K]`` and inputs ``[N, F]``; ``?`` becomes NaN, nominal columns become indicators."""
-    lines = [line.strip() for line in text.splitlines()]
-    start = next((i for i, line in enumerate(lines) if line.lower() == "@data"), None)
-    if start is None:
-        raise DataError("an ARFF file without a line @data; fetch the file again")
-    attributes = [match.groups() for line in lines[:start] if (match := _ATTRIBUTE.match(line))]
-    body = [line for line in lines[start + 1 :] if line and not line.startswith("%")]
-    rows = [[cell.strip() for cell in row] for row in csv.reader(body, quotechar="'", skipinitialspace=True)]
-    columns = [_column(kind, [row[i] for row in rows]) for i, (_, kind) in enumerate(attributes)]
-    names = [name.strip("'\"") for name, _ in attributes[-n_targets:]]
-    return names, torch.cat(columns[-n_targets:], dim=1), torch.cat(columns[:-n_targets], dim=1)
+def mulan_labels(
+    subset: str = "emotions", validation: float = 0.1, test: float = 0.2, seed: int = 0, root: str | Path | None = None
+) -> Dataset:
+    """One of five multi-label tables, a binary task for each label.
+
+    Yeast, scene and birds keep their published test file, whatever ``test`` says; emotions and flags are split at random.
+
+    Args:
+        subset: one of ``LABELS``.
+        validation: fraction of the rows that are not of a published test file.
+        test: fraction of the rows, of a table that has no test file.
+        seed: of the split.
+        root: the data folder; ``None`` means the environment variable MOO_MTL_DATA.
+
+    Raises:
+        InputError: no such table, or the fractions leave a part empty.
+        DataError: a file is absent or damaged.
+    """
+    if subset not in LABELS:
+        raise unknown("multi-label table of mulan", subset, LABELS)
+    files = [f"{subset}-train", f"{subset}-test"] if subset in _SPLIT else [subset]
+    tables = [_table(f"mulan_mlc/{file}.arff", root) for file in files]
+    names = tables[0].names
+    first = len(names) - LABELS[subset]
+    inputs = torch.cat([torch.cat([table.inputs(column) for column in range(first)], dim=1) for table in tables])
+    labels = {
+        names[column]: torch.cat([table.numbers(column) for table in tables]).float() for column in range(first, len(names))
+    }
+    n_train, n_rows = len(tables[0].rows), len(inputs)
+    if subset in _SPLIT:
+        n_validation = round(validation * n_train)
+        if not 0 < n_validation < n_train:
+            raise InputError(f"mulan-labels: validation={validation:g} of {n_train} rows leaves a part empty")
+        order = permutation(n_train, seed)
+        splits = {"train": order[n_validation:], "validation": order[:n_validation], "test": torch.arange(n_train, n_rows)}
+    else:
+        splits = split(n_rows, seed, validation, test)
+    features, _ = standardised(inputs, splits["train"])
+    tasks = tuple(Target(name, "binary") for name in labels)
+    cite = "Tsoumakas et al. (Mulan), JMLR 2011"
+    return Dataset(f"mulan-{subset}", Examples(features, labels), splits, tasks, cite=cite)
 
 
-def _column(kind: str, cells: list[str]) -> Tensor:
-    if kind.startswith("{"):
-        values = [value.strip() for value in kind.strip("{} ").split(",")]
-        return torch.tensor([[float(cell == value) for value in values] for cell in cells], dtype=torch.float64)
-    return torch.from_numpy(np.array([np.nan if cell == "?" else float(cell) for cell in cells]))[:, None]
+def _table(name: str, root: str | Path | None) -> arff.Table:
+    return arff.parse(read(name, root).decode("utf-8", "replace"))

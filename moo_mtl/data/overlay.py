@@ -33,6 +33,9 @@ def overlaid_pairs(
     pairs: dict[str, Tensor],
     offset: int,
     cite: str,
+    *,
+    canvas: int | None = None,
+    size: int | None = None,
 ) -> Dataset:
     """A data set of overlaid pairs: which digit is at the top left, and which at the bottom right.
 
@@ -43,16 +46,23 @@ def overlaid_pairs(
         pairs: per part ``[N_part, 2]``, the positions in the two pools.
         offset: as in ``overlay``.
         cite: where the images come from.
+        canvas: side of the canvas, wider than what the images cover; by default just that.
+        size: side to which the canvas is shrunk, by bilinear interpolation; by default its own.
     """
     chosen = torch.cat(list(pairs.values()))
     sizes = [len(part) for part in pairs.values()]
-    canvas = overlay(images[0][chosen[:, 0]], images[1][chosen[:, 1]], offset)
+    shown = overlay(images[0][chosen[:, 0]], images[1][chosen[:, 1]], offset)
+    if canvas is not None:
+        margin = canvas - shown.shape[-1]
+        shown = torch.nn.functional.pad(shown, (0, margin, 0, margin))
+    if size not in (None, shown.shape[-1]):
+        shown = torch.nn.functional.interpolate(shown, size=size, mode="bilinear", antialias=True)
     targets = {task: classes[chosen[:, i]].long() for i, (task, classes) in enumerate(zip(TASKS, labels, strict=True))}
     splits = dict(zip(pairs, torch.split(torch.arange(len(chosen)), sizes), strict=True))
     # One pool for both places: a position is the same image in either. Two pools are numbered one after the other.
     shift = 0 if images[0] is images[1] else len(images[0])
     sources = chosen + torch.tensor([0, shift])
-    return Dataset(name, Examples(canvas, targets), splits, tuple(Target(task, "classes", 10) for task in TASKS), sources, cite)
+    return Dataset(name, Examples(shown, targets), splits, tuple(Target(task, "classes", 10) for task in TASKS), sources, cite)
 
 
 def draw_pairs(first: Tensor, second: Tensor, count: int, generator: torch.Generator) -> Tensor:

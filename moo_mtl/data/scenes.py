@@ -13,7 +13,7 @@ from torch import Tensor
 
 from moo_mtl.data.dataset import IGNORED, SPLITS, Dataset, Examples, Target
 from moo_mtl.data.files import folder, read
-from moo_mtl.data.splitting import permutation
+from moo_mtl.data.splitting import consecutive, permutation
 from moo_mtl.errors import DataError, InputError
 
 _VOID = 11
@@ -36,7 +36,7 @@ def camvid(root: str | Path | None = None) -> Dataset:
     arrays = np.load(io.BytesIO(read("camvid_96x128/camvid_96x128.npz", root)), allow_pickle=False)
     parts = ("train", "val", "test")
     classes = np.concatenate([arrays[f"y_{part}"] for part in parts])
-    splits = _consecutive([len(arrays[f"y_{part}"]) for part in parts])
+    splits = consecutive([len(arrays[f"y_{part}"]) for part in parts])
     images = torch.from_numpy(np.concatenate([arrays[f"x_{part}"] for part in parts])).movedim(3, 1).float() / 255
     edges = np.stack([boundary(mask) for mask in classes])
     void = torch.from_numpy(classes == _VOID)[:, None]
@@ -159,10 +159,6 @@ def _stack(place: Path, n_channels: int) -> Tensor:
         raise DataError(f"{place}: expected arrays of one shape, {wanted}; found {[shape, *shapes]}")
     stack = torch.from_numpy(np.stack(arrays))
     return stack.movedim(3, 1).contiguous() if n_channels else stack
-
-
-def _consecutive(sizes: list[int]) -> dict[str, Tensor]:
-    return dict(zip(SPLITS, torch.arange(sum(sizes)).split(sizes), strict=True))
 
 
 def _by_channel(images: Tensor, train: Tensor) -> Tensor:

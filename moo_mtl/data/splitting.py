@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -22,6 +24,11 @@ def split(n: int, seed: int, validation: float = 0.1, test: float = 0.2) -> dict
         InputError: the fractions leave a part without an example.
     """
     return split_groups(torch.arange(n), seed, validation, test)
+
+
+def consecutive(sizes: Sequence[int]) -> dict[str, Tensor]:
+    """Training examples first, then those of the validation part, then those of the test part."""
+    return dict(zip(SPLITS, torch.arange(sum(sizes)).split(list(sizes)), strict=True))
 
 
 def split_groups(groups: Tensor, seed: int, validation: float = 0.1, test: float = 0.2) -> dict[str, Tensor]:
