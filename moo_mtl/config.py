@@ -6,6 +6,7 @@ arguments of ``trace`` (``kind = "trace"``) or of ``Trainer`` (``kind = "train"`
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -181,6 +182,7 @@ def _experiment(file: Path, table: dict[str, Any]) -> Experiment:
         raise unknown("kind", kind, KINDS)
     header = _checked(_Header, {key: value for key, value in table.items() if key in _Header.model_fields})
     rest = {key: value for key, value in table.items() if key not in _Header.model_fields}
+    rest = _with_own_table(file, rest)
     grid = [(rule, seed) for rule in _several("rule", rest) for seed in _several("seed", rest, 0)]
     singles = [_checked(KINDS[kind], {**rest, "rule": rule, "seed": seed}) for rule, seed in grid]
     if header.single_tasks and kind != "train":
@@ -192,6 +194,16 @@ def _experiment(file: Path, table: dict[str, Any]) -> Experiment:
         if single in singles[:earlier]:
             raise InputError(f"rule {str(single.rule)!r} with seed {single.seed} is listed twice; leave one out")
     return Experiment(file.stem, header.title, tuple(singles), tuple(file.parent / figure for figure in header.figures))
+
+
+def _with_own_table(file: Path, table: dict[str, Any]) -> dict[str, Any]:
+    """A CSV file lies beside its experiment, and its content is part of the configuration: another table is another run."""
+    data = table.get("data")
+    if not isinstance(data, dict) or data.get("name") != "csv" or not isinstance(data.get("path"), str):
+        return table
+    path = file.parent / data["path"]
+    content = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()} if path.is_file() else {}
+    return {**table, "data": {**content, **data, "path": str(path)}}
 
 
 class _Header(_Strict):

