@@ -34,11 +34,16 @@ def start(x: Tensor, optimizer: Optimizer) -> Moments | tuple[()]:
 
 
 def step(
-    direction: Tensor, state: Moments | tuple[()], lr: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8
+    direction: Tensor,
+    state: Moments | tuple[()],
+    lr: float | Tensor,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
 ) -> tuple[Tensor, Moments | tuple[()]]:
     r"""The displacement to add, and the next state.
 
-    Without a state :math:`-\eta d`; with moments Adam (Kingma and Ba, 2015, Algorithm 1, in the form of ``torch.optim.Adam``).
+    The learning rate is a number, or ``[..., 1]`` for one per member. Without a state :math:`-\eta d`; with moments Adam
+    (Kingma and Ba, 2015, Algorithm 1, in the form of ``torch.optim.Adam``).
     """
     if not isinstance(state, Moments):
         return -lr * direction, state

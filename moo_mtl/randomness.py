@@ -10,22 +10,23 @@ import torch
 from torch import Tensor
 
 
-def uniforms(seed: int, members: Tensor, step: int, count: int) -> Tensor:
+def uniforms(seed: int | Tensor, members: Tensor, step: int, count: int) -> Tensor:
     """Uniform numbers in [0, 1), ``[..., count]`` float64, one stream per member.
 
     Args:
-        seed: of the run.
+        seed: of the run; or int64, one for each member, ``[...]``.
         members: integers that name the batch members, ``[...]``.
         step: number of the step.
         count: how many numbers each member wants.
     """
-    key = _mix(_mix(_mix(torch.full_like(members, _wrap(seed))) + members) + step)
+    seeds = seed.expand_as(members) if isinstance(seed, Tensor) else torch.full_like(members, _wrap(seed))
+    key = _mix(_mix(_mix(seeds) + members) + step)
     counters = torch.arange(1, count + 1, device=members.device, dtype=torch.int64)
     bits = _mix(key[..., None] + counters * _wrap(0x9E3779B97F4A7C15))
     return _shift(bits, 11).double() * 2.0**-53
 
 
-def normals(seed: int, members: Tensor, step: int, count: int) -> Tensor:
+def normals(seed: int | Tensor, members: Tensor, step: int, count: int) -> Tensor:
     """Standard normal numbers, ``[..., count]`` float64, by the Box-Muller transform of ``uniforms``."""
     half = (count + 1) // 2
     radius, angle = uniforms(seed, members, step, 2 * half).split(half, dim=-1)

@@ -208,3 +208,36 @@ def test_a_trace_shows_where_its_solver_did_not_converge():
 
     path = trace(TOY, Unsure(), TOY.starts, steps=3, lr=0.1)
     assert torch.equal(path.converged, path.losses[..., 0] > 0)
+
+
+RUNS = {  # learning rate and seed of each run
+    "lr": torch.tensor([1e-3, 1e-2, 3e-2], dtype=torch.float64),
+    "seed": torch.tensor([5, 0, 2**40]),
+}
+
+
+@pytest.mark.parametrize("name", ["mgda", "db-mtl", "graddrop", "rlw", "modo", "famo", "epo", "moo-svgd"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_runs_in_one_program_are_those_that_were_traced_alone(name, optimizer):
+    """Learning rates and seeds are a batch dimension, also for rules that draw, remember, observe, or see a population."""
+    rule = rules.get(name, **({"lower_bound": TOY.lower_bound} if name in ("db-mtl", "famo", "epo") else {}))
+    settings = {"steps": 25, "optimizer": optimizer, "gradient_noise": 0.1, "paired": True}
+    starts = TOY.starts[None] + torch.arange(3.0)[:, None, None].double() / 8
+    preferences = torch.linspace(0.1, 0.9, 5).double()
+    preferences = torch.stack([preferences, 1 - preferences], dim=-1)
+    together = trace(TOY, rule, starts, **settings, **RUNS, preferences=preferences.expand(3, 5, 2))
+    for run, (lr, seed) in enumerate(zip(RUNS["lr"].tolist(), RUNS["seed"].tolist(), strict=True)):
+        alone = trace(TOY, rule, starts[run], **settings, lr=lr, seed=seed, preferences=preferences)
+        part = together.entry(run)
+        for field in ("x", "losses", "weights", "lower", "upper", "steps", "certified", "converged", "status"):
+            torch.testing.assert_close(getattr(part, field), getattr(alone, field), rtol=1e-9, atol=1e-11, msg=field)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"lr": RUNS["lr"]}, {"lr": 0.1, "seed": RUNS["seed"]}, {"lr": torch.ones(1), "starts": torch.zeros(2)}]
+)
+def test_one_learning_rate_and_seed_for_each_run_and_no_other(wrong):
+    with pytest.raises(InputError, match="for each entry of the first dimension of starts"):
+        trace(TOY, rules.equal(), **{"starts": TOY.starts, "steps": 1, **wrong})
+    with pytest.raises(InputError, match="lr must be positive"):
+        trace(TOY, rules.equal(), TOY.starts, steps=1, lr=torch.tensor([1.0, 1, 1, 1, -1]))

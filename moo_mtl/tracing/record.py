@@ -50,6 +50,12 @@ class Trace:
         late = int((self.steps < 0.9 * self.steps[-1]).sum())
         return (self.x[-1] - self.x[late]).norm(dim=-1) > tolerance
 
+    def entry(self, index: int) -> Trace:
+        """What belongs to one entry of the first batch dimension."""
+        apart = {"steps", "certified", "status"}
+        parts = {field.name: getattr(self, field.name)[:, index] for field in fields(self) if field.name not in apart}
+        return Trace(**parts, steps=self.steps, certified=self.certified, status=self.status[index])
+
     def save(self, path: str | Path) -> None:
         """Write all tensors to one ``.npz`` file, readable by NumPy."""
         import numpy as np

@@ -54,14 +54,15 @@ def require_input(
 
 
 def require_step(
-    rule: Rule[Any], lr: Schedule, betas: tuple[float, float], clip: float | None, epoch_steps: int | None
+    rule: Rule[Any], lr: Schedule | Tensor, betas: tuple[float, float], clip: float | None, epoch_steps: int | None
 ) -> None:
     """Hold the numbers that make a step against what they can be.
 
     Raises:
         InputError: a number is outside its range, or the rule follows epochs and none are counted.
     """
-    positive("trace", "lr", lr, "the step is -lr times the direction")
+    for rate in lr.tolist() if isinstance(lr, Tensor) else [lr]:
+        positive("trace", "lr", rate, "the step is -lr times the direction")
     if not all(0 <= beta < 1 for beta in betas):
         raise InputError(f"trace: betas must lie in [0, 1), found {betas}; Adam's are (0.9, 0.999)")
     if clip is not None and not clip > 0:
@@ -72,6 +73,20 @@ def require_step(
         )
     if epoch_steps is not None and epoch_steps < 1:
         raise InputError(f"trace: epoch_steps must be at least 1, found {epoch_steps}")
+
+
+def require_runs(x: Tensor, lr: Schedule | Tensor, seed: int | Tensor, *, crossed: bool) -> None:
+    """Hold learning rates and seeds that are given one for each run against the first batch dimension.
+
+    Raises:
+        InputError: the starts have no such dimension, its length is another, or preferences come before it.
+    """
+    for name, given in (("lr", lr), ("seed", seed)):
+        if isinstance(given, Tensor) and (x.dim() < 2 or given.shape != x.shape[:1] or crossed):
+            raise InputError(
+                f"trace: {name} has shape {tuple(given.shape)} and starts have {tuple(x.shape)}; expected one {name} for each "
+                "entry of the first dimension of starts, which have at least two, and preferences that are paired"
+            )
 
 
 def held_to(signature: Tensor, resume: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ from moo_mtl.rules.rule import Rule, Weighing, ask, require_rule
 from moo_mtl.rules.slot import Schedule, at
 from moo_mtl.state import flatten, keep_where, unflatten
 from moo_mtl.tracing.record import MOVING, NONFINITE, STATIONARY, Log, Trace
-from moo_mtl.tracing.refusals import held_to, refuse_if_none_goes_on, require_input, require_step
+from moo_mtl.tracing.refusals import held_to, refuse_if_none_goes_on, require_input, require_runs, require_step
 from moo_mtl.tracing.view import Point, View, all_finite, batched
 
 
@@ -27,7 +27,7 @@ def trace(
     starts: Tensor,
     *,
     steps: int,
-    lr: Schedule,
+    lr: Schedule | Tensor,
     optimizer: descent.Optimizer = "sgd",
     betas: tuple[float, float] = (0.9, 0.999),
     clip: float | None = None,
@@ -39,7 +39,7 @@ def trace(
     certify_every: int = 1,
     until: float | None = None,
     epoch_steps: int | None = None,
-    seed: int = 0,
+    seed: int | Tensor = 0,
     device: str | torch.device | None = None,
     resume: Mapping[str, Tensor] | None = None,
     checkpoint: Callable[[dict[str, Tensor]], None] | None = None,
@@ -52,7 +52,8 @@ def trace(
         rule: gives the direction; sees every start, and every preference, as a batch member.
         starts: ``[..., D]``.
         steps: how many.
-        lr: learning rate, a number or a function of the step counted from 1.
+        lr: learning rate, a number or a function of the step counted from 1; or ``[R]``, one for each entry of the first batch
+            dimension.
         optimizer: ``"sgd"`` is plain descent.
         betas: Adam's.
         clip: longest direction, before the optimiser.
@@ -64,7 +65,8 @@ def trace(
         certify_every: recorded points between certificates; the end is always certified, and with 0 the end alone.
         until: a trajectory stops at a certificate whose upper bound is at most this.
         epoch_steps: steps that make an epoch, for rules that follow epochs.
-        seed: of all randomness; each batch member has a stream of its own, so that more members change none.
+        seed: of all randomness; each batch member has a stream of its own, so that more members change none. Or int64 ``[R]``:
+            each entry of the first batch dimension is then a run with the streams that it would have alone.
         device: where to compute; by default where ``starts`` are.
         resume: what ``checkpoint`` was given; the result is then bit-identical to that of an uninterrupted run.
         checkpoint: called at each recorded point with the whole state as a flat dict of tensors, which later steps overwrite.
@@ -79,6 +81,11 @@ def trace(
     require_input(problem, rule, starts, steps, record_every, certify_every, preferences, paired)
     require_step(rule, lr, betas, clip, epoch_steps)
     x, preferences = batched(starts.detach().to(device=device, dtype=torch.float64), preferences, paired)
+    require_runs(x, lr, seed, crossed=preferences is not None and not paired)
+    if isinstance(lr, Tensor):
+        lr = lr.to(x).reshape(-1, *(1,) * (x.dim() - 1))
+    if isinstance(seed, Tensor):
+        seed = seed.to(x.device)
     view = View(problem, rule.needs, rule.draws, Box.of(problem, box, x), preferences, gradient_noise, seed, epoch_steps)
 
     place = view.box.enter(x)
@@ -117,7 +124,8 @@ def trace(
                 return log.trace(now.status)
 
         direction = descent.clipped(_direction(weighing, point), clip)
-        move, moments = descent.step(direction, now.moments, at(lr, taken + 1), betas)
+        rate = lr if isinstance(lr, Tensor) else at(lr, taken + 1)
+        move, moments = descent.step(direction, now.moments, rate, betas)
         sound = all_finite(move)
         going = (now.status == MOVING) & sound
         if not on_device and not bool(sound.all()):

@@ -37,7 +37,7 @@ class View:
     box: Box
     preferences: Tensor | None
     gradient_noise: float
-    seed: int
+    seed: int | Tensor  # int64 [R]: the first batch dimension is of runs, each with a seed and streams of its own
     epoch_steps: int | None
 
     def at(self, place: Tensor, step: int) -> Point:
@@ -62,21 +62,30 @@ class View:
         return Point(x, losses, jacobian, rows, finite, seen)
 
     def _uniforms(self, losses: Tensor, step: int) -> Tensor:
-        return uniforms(2 * self.seed, _members(losses), step, self.draws(self.problem.n_tasks, self.problem.n_dim))
+        seed, members = self._streams(losses)
+        return uniforms(2 * seed, members, step, self.draws(self.problem.n_tasks, self.problem.n_dim))
 
     def _noisy(self, rows: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """The rows as three independent batches would show them: for the step, and for the two sides of a cross-Gramian."""
         if self.gradient_noise == 0:
             return rows, rows, rows
+        seed, members = self._streams(rows[..., 0])
         numbers = normals(
-            2 * self.seed + 1,
-            _members(rows[..., 0]),
+            2 * seed + 1,
+            members,
             step,
             3 * rows[0].numel() if rows.dim() == 2 else 3 * rows.shape[-2] * rows.shape[-1],
         )
         draws = numbers.reshape(*rows.shape[:-2], 3, *rows.shape[-2:])
         first, second, third = (rows + self.gradient_noise * draw for draw in draws.unbind(dim=-3))
         return first, second, third
+
+    def _streams(self, like: Tensor) -> tuple[int | Tensor, Tensor]:
+        """Seed and name of each batch member's stream; those of a run are what they were if it were traced alone."""
+        if isinstance(self.seed, int):
+            return self.seed, _members(like)
+        names = _members(like[0])
+        return self.seed.reshape(-1, *(1,) * names.dim()), names.expand(like.shape[:-1])
 
 
 def all_finite(numbers: Tensor) -> Tensor:
