@@ -1,15 +1,18 @@
 """Experiment files: TOML in, checked values out. An unknown key is an error that names its nearest match.
 
-A file describes a grid: ``rule`` and ``seed`` may be lists, and every combination is one single run. The remaining keys are the
-arguments of ``trace`` (``kind = "trace"``) or of ``Trainer`` (``kind = "train"``).
+A file describes a grid: every key may have several values, as ``grid`` explains, and every combination is one single run. The
+keys are the arguments of ``trace`` (``kind = "trace"``) or of ``Trainer`` (``kind = "train"``).
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -26,6 +29,7 @@ from pydantic import (
     model_validator,
 )
 
+from moo_mtl import grid
 from moo_mtl.errors import InputError, unknown
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -131,6 +135,7 @@ class TrainRun(Single):
     dtype: Literal["float32", "float64", "bfloat16"] = "float32"
 
 
+LISTS = {"betas", "starts", "preferences", "preference", "tasks"}  # keys of which one value is a list
 KINDS: dict[str, type[TraceRun] | type[TrainRun]] = {"trace": TraceRun, "train": TrainRun}
 
 
@@ -144,11 +149,24 @@ class Experiment:
     figures: tuple[Path, ...]
 
     def label(self, single: TraceRun | TrainRun) -> str:
-        """What tables and figures call the run's rule: its name, with parameters only where two rules share the name."""
+        """What tables and figures call the run: its rule, with parameters only where two rules share the name.
+
+        Other keys follow where they differ between the runs, but for the seed.
+        """
         if isinstance(single, TrainRun) and single.tasks is not None:
-            return f"{'+'.join(single.tasks)} alone"
-        namesakes = {str(other.rule) for other in self.singles if other.rule.name == single.rule.name}
-        return single.rule.name if len(namesakes) == 1 else str(single.rule)
+            rule = f"{'+'.join(single.tasks)} alone"
+        else:
+            rule = single.rule.name if self._namesakes[single.rule.name] == 1 else str(single.rule)
+        return ", ".join([rule, *(f"{key}={getattr(single, key)}" for key in self._varied)])
+
+    @cached_property
+    def _namesakes(self) -> Mapping[str, int]:
+        return Counter(name for name, _ in {(single.rule.name, str(single.rule)) for single in self.singles})
+
+    @cached_property
+    def _varied(self) -> list[str]:
+        keys = [key for key in type(self.singles[0]).model_fields if key not in ("rule", "seed", "tasks")]
+        return [key for key in keys if len({str(getattr(single, key)) for single in self.singles}) > 1]
 
 
 def read(file: Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -183,16 +201,20 @@ def _experiment(file: Path, table: dict[str, Any]) -> Experiment:
     header = _checked(_Header, {key: value for key, value in table.items() if key in _Header.model_fields})
     rest = {key: value for key, value in table.items() if key not in _Header.model_fields}
     rest = _with_own_table(file, rest)
-    grid = [(rule, seed) for rule in _several("rule", rest) for seed in _several("seed", rest, 0)]
-    singles = [_checked(KINDS[kind], {**rest, "rule": rule, "seed": seed}) for rule, seed in grid]
+    seed = {"seed": rest.pop("seed", 0)}  # varies fastest, and the rule slowest, so that a table of runs reads well
+    rule = {"rule": rest.pop("rule")} if "rule" in rest else {}
+    singles = [_checked(KINDS[kind], single) for single in grid.expand({**rule, **rest, **seed}, LISTS)]
     if header.single_tasks and kind != "train":
         raise InputError('single_tasks is a key of kind = "train" only; a problem has no tasks to train alone')
     for task in header.single_tasks:
-        alone = {**rest, "rule": "equal", "tasks": [task]}
-        singles += [_checked(KINDS[kind], {**alone, "seed": seed}) for seed in _several("seed", rest, 0)]
-    for earlier, single in enumerate(singles):
-        if single in singles[:earlier]:
-            raise InputError(f"rule {str(single.rule)!r} with seed {single.seed} is listed twice; leave one out")
+        alone = grid.expand({"rule": "equal", **rest, "tasks": [task], **seed}, LISTS)
+        singles += [_checked(KINDS[kind], single) for single in alone]
+    seen: set[str] = set()
+    for one in singles:
+        identity = json.dumps(one.resolved(), sort_keys=True)
+        if identity in seen:
+            raise InputError(f"rule {str(one.rule)!r} with seed {one.seed} is listed twice; leave one out")
+        seen.add(identity)
     return Experiment(file.stem, header.title, tuple(singles), tuple(file.parent / figure for figure in header.figures))
 
 
@@ -212,15 +234,6 @@ class _Header(_Strict):
     title: str = ""
     figures: list[str] = []  # scripts, relative to the file; each has a function draw(records)
     single_tasks: list[str] = []  # tasks also trained alone, for Delta_m
-
-
-def _several(key: str, table: Mapping[str, Any], default: Any = None) -> list[Any]:
-    found = table.get(key, default)
-    if found is None:
-        raise InputError(f"{key} is missing")
-    if found == []:
-        raise InputError(f"{key} is an empty list; name at least one")
-    return found if isinstance(found, list) else [found]
 
 
 def _checked(model: type[Model], table: Mapping[str, Any]) -> Model:

@@ -35,6 +35,26 @@ def test_lists_of_rules_and_seeds_are_a_grid(experiment):
     assert grid[-1].rule.parameters == {"beta": 0.5}
 
 
+def test_every_key_may_have_several_values_and_seeds_vary_fastest(experiment):
+    read = experiment(TRACE, "lr={log=[1e-4, 1e-1], n=4}", "seed={range=2}", 'problem=["two-task-toy", "ewq"]', "clip=[1, 2.5]")
+    assert len(read.singles) == 4 * 2 * 2 * 2
+    assert [single.seed for single in read.singles[:3]] == [0, 1, 0]
+    assert {single.lr for single in read.singles} == {1e-4, 1e-3, 1e-2, 1e-1}
+    assert read.label(read.singles[-1]) == "mgda, lr=0.1, problem=ewq, clip=2.5"
+
+
+def test_parameters_and_lists_have_several_values_by_name(experiment):
+    grid = experiment(TRACE, "rule={name='db-mtl', beta={each=[0.1, 0.9]}}", "betas={each=[[0.9, 0.999], [0.5, 0.9]]}").singles
+    assert [(one.rule.parameters["beta"], one.betas[0]) for one in grid] == [(0.1, 0.9), (0.1, 0.5), (0.9, 0.9), (0.9, 0.5)]
+    assert experiment(TRACE, "starts=[[1, 2], [3, 4]]").singles[0].starts == [[1, 2], [3, 4]]
+
+
+def test_keys_whose_value_is_a_list_are_known():
+    for kind in config.KINDS.values():
+        found = {name for name, field in kind.model_fields.items() if "list[" in str(field.annotation)}
+        assert found == config.LISTS & kind.model_fields.keys()
+
+
 def test_the_resolved_configuration_is_a_configuration_again(experiment):
     single = experiment(TRACE, "problem.scale=0.1", "rule={name='ema', lower_bound='problem'}").singles[0]
     assert type(single).model_validate(single.resolved()) == single
@@ -94,6 +114,17 @@ def test_overrides_reach_into_lists(experiment):
         ("kind=trance", r"unknown kind 'trance'; did you mean 'trace'\?"),
         ("rule=[]", r"rule is an empty list; name at least one"),
         ("seed=[]", r"seed is an empty list"),
+        ("seed={range=0}", r"seed: range must be a whole number above 0, or \[first, end\] with first < end, found 0"),
+        ("seed={range=true}", r"seed: range must be a whole number"),
+        ("seed={range=3, n=2}", r"seed: .* is no list of values; expected \{each"),
+        ("lr={log=[0, 1], n=3}", r"lr: log must be \[low, high\] with 0 < low < high, found \[0, 1\]"),
+        ("lr={log=[1e-3, 1], n=1}", r"lr: n must be a whole number of at least 2, found 1"),
+        ("lr={linear=[1, 1], n=3}", r"lr: linear must be \[low, high\] with low < high"),
+        ("lr={log=[1, 2]}", r"lr: .* is no list of values"),
+        ("lr={logg=[1, 2], n=2}", r"lr: expected .*found \{'logg'"),
+        ("clip={each=[]}", r"clip: each must be a list of at least one value"),
+        ("lr=[0.1, -0.1]", r"lr must be positive, found -0\.1"),
+        ("lr=[0.1, 0.1]", r"rule 'mgda' with seed 0 is listed twice"),
         ("seed=-1", r"seed: .*greater than or equal to 0, found -1"),
         ("rule={beta=1}", r"rule: a table needs a name"),
         ("rule=3", r"rule: expected a name or a table"),
