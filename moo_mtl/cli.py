@@ -9,8 +9,10 @@ import typer
 from moo_mtl.commands.front import front
 from moo_mtl.commands.list_ import list_
 from moo_mtl.commands.report import report
+from moo_mtl.commands.results import results
 from moo_mtl.commands.run import run
 from moo_mtl.commands.show import show
+from moo_mtl.commands.sweep import sweep
 from moo_mtl.errors import MooMtlError
 
 app = typer.Typer(
@@ -47,6 +49,8 @@ def main() -> None:
 
 app.command("list")(list_)
 app.command()(run)
+app.command()(sweep)
+app.command()(results)
 app.command()(show)
 app.command()(front)
 app.command()(report)

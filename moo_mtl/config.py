@@ -200,15 +200,14 @@ def _experiment(file: Path, table: dict[str, Any]) -> Experiment:
         raise unknown("kind", kind, KINDS)
     header = _checked(_Header, {key: value for key, value in table.items() if key in _Header.model_fields})
     rest = {key: value for key, value in table.items() if key not in _Header.model_fields}
-    rest = _with_own_table(file, rest)
     seed = {"seed": rest.pop("seed", 0)}  # varies fastest, and the rule slowest, so that a table of runs reads well
     rule = {"rule": rest.pop("rule")} if "rule" in rest else {}
-    singles = [_checked(KINDS[kind], single) for single in grid.expand({**rule, **rest, **seed}, LISTS)]
+    tables = grid.expand({**rule, **rest, **seed}, LISTS)
     if header.single_tasks and kind != "train":
         raise InputError('single_tasks is a key of kind = "train" only; a problem has no tasks to train alone')
     for task in header.single_tasks:
-        alone = grid.expand({"rule": "equal", **rest, "tasks": [task], **seed}, LISTS)
-        singles += [_checked(KINDS[kind], single) for single in alone]
+        tables += grid.expand({"rule": "equal", **rest, "tasks": [task], **seed}, LISTS)
+    singles = [_checked(KINDS[kind], _with_own_table(file, table)) for table in tables]
     seen: set[str] = set()
     for one in singles:
         identity = json.dumps(one.resolved(), sort_keys=True)

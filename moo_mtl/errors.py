@@ -28,6 +28,14 @@ class RunError(MooMtlError):
     """A run's folder cannot be created, read or trusted."""
 
 
+class DamageError(RunError):
+    """The files of one run contradict each other or their checksums; other runs are not concerned."""
+
+
+class BusyError(RunError):
+    """Another process is computing this very run."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """The error for a name that is not in a list, with the nearest match.
 

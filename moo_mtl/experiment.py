@@ -1,4 +1,4 @@
-"""An experiment as a whole: its single runs one after the other, what is already there left alone, then its figures."""
+"""An experiment as a whole: its single runs, what is already there left alone, then its figures."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
-from moo_mtl import runs, single_run
+from moo_mtl import single_run, storage
 from moo_mtl.config import Experiment, TraceRun, TrainRun
-from moo_mtl.errors import InputError, MooMtlError, RunError
+from moo_mtl.errors import InputError, MooMtlError
 from moo_mtl.progress import Reporter
 from moo_mtl.runs import Run
+from moo_mtl.sweeps.backends import Backend
+from moo_mtl.sweeps.backends.here import here
+from moo_mtl.sweeps.execute import execute
+from moo_mtl.sweeps.survey import Survey, survey
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,19 +47,23 @@ class Record:
         return single_run.kind(self.config).result(self.run)
 
 
-def check(experiment: Experiment, root: Path) -> None:
-    """Hold every run that is still to be computed, and every figure script, against what they name.
+def prepare(experiment: Experiment, root: Path, *, retry: bool = True) -> Survey:
+    """Look at what there is, and hold every run that is still to be computed, and every figure script, against what they name.
+
+    Args:
+        experiment: as read from its file.
+        root: the runs folder.
+        retry: compute those again that failed.
 
     Raises:
-        MooMtlError: the first thing that is wrong, a damaged run's folder included.
+        MooMtlError: the first thing that is wrong.
     """
-    unfinished = [single for single in experiment.singles if _run(experiment, single, root).state != "finished"]
-    but_for_the_seed = {str({**single.resolved(), "seed": None}): single for single in unfinished}
-    for single in but_for_the_seed.values():
-        single_run.kind(single).check(single)
+    found = survey(experiment, root, retry=retry)
+    found.check()
     for script in experiment.figures:
         if not script.is_file():
             raise InputError(f"figures: there is no script {script}; paths are relative to the experiment file")
+    return found
 
 
 @dataclass(frozen=True)
@@ -66,32 +74,20 @@ class Outcome:
     failures: list[str]
 
 
-def compute(experiment: Experiment, root: Path, reporter: Reporter) -> Outcome:
+def compute(
+    experiment: Experiment, found: Survey, reporter: Reporter, *, backend: Backend = here, together: bool = False
+) -> Outcome:
     """Every single run, computed unless it is there already; one that fails does not stop the others.
 
     Raises:
-        RunError: a folder cannot be written or trusted, which the other runs would meet as well.
+        RunError: a folder cannot be written, which the other runs would meet as well, or the workers cannot be reached.
     """
-    records, failures = [], []
-    for single in experiment.singles:
-        run = _run(experiment, single, root)
-        label = experiment.label(single)
-        title = f"{experiment.name}: {label}, seed {single.seed}"
-        if run.state == "finished":
-            reporter.done(f"{title}: found in {run.folder}")
-        else:
-            total, unit = single_run.kind(single).length(single)
-            try:
-                single_run.perform(single, run, reporter.follow(title, total, unit))
-            except RunError:
-                raise
-            except MooMtlError as error:
-                failures.append(f"{title}: {error}")
-                reporter.done(f"{title}: failed")
-                continue
-            reporter.done(f"{title}: {run.status['seconds']:.1f} s, {run.folder}")
-        records.append(Record(label, single, run))
-    return Outcome(records, failures)
+    ends = execute(found, reporter, backend=backend, together=together)
+    finished = [end.item for end in ends if end.state == "finished"]
+    return Outcome(
+        [Record(experiment.label(item.single), item.single, item.run) for item in finished],
+        [f"{end.item.title}: {end.error}" for end in ends if end.state == "failed"],
+    )
 
 
 def draw(experiment: Experiment, records: Sequence[Record], root: Path) -> list[Path]:
@@ -106,19 +102,15 @@ def draw(experiment: Experiment, records: Sequence[Record], root: Path) -> list[
         import matplotlib as mpl
 
         mpl.use("agg")
-        runs.prepare(folder)
+        storage.prepare(folder)
     files = []
     for script in experiment.figures:
         figure = _figure(script, records)
         for suffix in ("pdf", "png"):
             files.append(folder / f"{script.stem}.{suffix}")
-            runs.write(files[-1], partial(figure.savefig, format=suffix))
+            storage.write(files[-1], partial(figure.savefig, format=suffix))
         _close(figure)
     return files
-
-
-def _run(experiment: Experiment, single: TraceRun | TrainRun, root: Path) -> Run:
-    return runs.locate(root, experiment.name, single.resolved())
 
 
 def _figure(script: Path, records: Sequence[Record]) -> Figure:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from moo_mtl import fronts, plotting, problems, rules, runs
+from moo_mtl import fronts, plotting, problems, rules, storage
 from moo_mtl.errors import InputError
 from moo_mtl.fronts.front import Front
 from moo_mtl.fronts.reference import Reference, known
@@ -73,7 +73,7 @@ def report(
         raise InputError(f"front: {problem} has K = {chosen.n_tasks}; a front needs at least two tasks")
     wanted = spread(preferences, chosen.n_tasks)
     made = {name: rules.get(name, **parameters[name]) for name in names}
-    runs.prepare(out)
+    storage.prepare(out)
 
     reference = known(chosen)
     spanned = chosen if reference is None else across(chosen, reference.points)
@@ -168,7 +168,7 @@ def _write(
 
     def put(name: str, write: Callable[[Any], object]) -> None:
         files.append(out / name)
-        runs.write(files[-1], write)
+        storage.write(files[-1], write)
 
     for name, front in found.items():
         stem = name.replace(":", "-")

@@ -3,12 +3,13 @@
 ``runs/<experiment>/<hash>/``, where the hash is over the resolved configuration and the sources that compute the result, holds
 
 - ``config.json``: the resolved configuration, seed included;
-- ``status.json``: unfinished or finished, versions, duration, and the checksums of a finished run's files;
+- ``status.json``: unfinished, failed with its error, or finished; versions, duration, peak memory, and the checksums of a
+  finished run's files;
 - ``metrics.json``: numbers by name;
 - ``result.npz``: the arrays;
 - ``checkpoint.pt``: the state to go on from, while unfinished.
 
-Every file is written beside its place and renamed onto it, so that a reader never sees half of one.
+A run is computed by whoever holds its ``lock``. Nothing but a finished or failed ``status.json`` ends it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -27,12 +28,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from moo_mtl.errors import RunError
+from moo_mtl.errors import BusyError, RunError
 from moo_mtl.imports import sources
+from moo_mtl.storage import PART, create, damaged, read_json, write_json
 
 CHECKPOINT_EVERY = 5.0  # seconds: what a kill -9 costs at most
 
-State = Literal["absent", "unfinished", "finished"]
+State = Literal["absent", "unfinished", "failed", "finished"]
 
 
 @dataclass(frozen=True)
@@ -47,29 +49,30 @@ class Run:
         """How far the run has come.
 
         Raises:
-            RunError: the folder's files contradict each other or their checksums.
+            DamageError: the folder's files contradict each other or their checksums.
         """
         if not (self.folder / "status.json").exists():
             return "absent"
         status = self.status
-        if _json(self.folder / "config.json") != self.config:
-            raise _damaged(self.folder, "config.json is not the configuration that this folder was made for")
-        if status.get("state") == "unfinished":
-            return "unfinished"
-        if status.get("state") != "finished" or not isinstance(status.get("files"), dict):
-            raise _damaged(self.folder, "status.json does not say how far the run has come")
+        if read_json(self.folder / "config.json") != self.config:
+            raise damaged(self.folder, "config.json is not the configuration that this folder was made for")
+        state: State | None = status.get("state")
+        if state in ("unfinished", "failed"):
+            return state
+        if state != "finished" or not isinstance(status.get("files"), dict):
+            raise damaged(self.folder, "status.json does not say how far the run has come")
         for name, digest in status["files"].items():
             if _checksum(self.folder / name) != digest:
-                raise _damaged(self.folder, f"{name} is not what the run wrote")
+                raise damaged(self.folder, f"{name} is not what the run wrote")
         return "finished"
 
     @property
     def status(self) -> dict[str, Any]:
-        return _json(self.folder / "status.json")
+        return read_json(self.folder / "status.json")
 
     @property
     def metrics(self) -> dict[str, Any]:
-        return _json(self.folder / "metrics.json")
+        return read_json(self.folder / "metrics.json")
 
     @property
     def checkpoint(self) -> Path:
@@ -86,14 +89,11 @@ class Run:
         """Hold the folder, created if need be, against a second writer; the lock goes with the process, however it ends.
 
         Raises:
-            RunError: another process is computing this very run, or the folder cannot be created.
+            BusyError: another process is computing this very run.
+            RunError: the folder cannot be created.
         """
-        _create(self.folder)
-        with (self.folder / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise RunError(f"another process is computing {self.folder}; wait for it, or stop it") from error
+        create(self.folder)
+        with locked(self.folder / "lock"):
             yield
 
     def begin(self) -> None:
@@ -101,20 +101,55 @@ class Run:
         write_json(self.folder / "config.json", self.config)
         write_json(self.folder / "status.json", {"state": "unfinished", **self._provenance()})
 
-    def finish(self, metrics: Mapping[str, Any], seconds: float) -> None:
-        """Note the metrics and that the result, already written, is complete; the checkpoint goes."""
-        write_json(self.folder / "metrics.json", metrics)
+    def finish(self, metrics: Mapping[str, Any], measured: Mapping[str, Any], *, durable: bool = True) -> None:
+        """Note the metrics and that the result, already written, is complete; the checkpoint goes.
+
+        Args:
+            metrics: numbers by name, JSON types.
+            measured: what computing took: ``seconds``, ``peak_mb``; a batch.
+            durable: see ``storage.write``.
+        """
+        write_json(self.folder / "config.json", self.config, durable=durable)
+        write_json(self.folder / "metrics.json", metrics, durable=durable)
         files = sorted(file for file in self.folder.iterdir() if file.is_file())
-        kept = [file for file in files if file.name not in _NOT_RESULTS and not file.name.startswith(_PART)]
-        status = {"state": "finished", "seconds": round(seconds, 3), **self._provenance()}
-        write_json(self.folder / "status.json", {**status, "files": {file.name: _checksum(file) for file in kept}})
+        kept = [file for file in files if file.name not in _NOT_RESULTS and not file.name.startswith(PART)]
+        status = {"state": "finished", **measured, **self._provenance()}
+        checksums = {file.name: _checksum(file) for file in kept}
+        write_json(self.folder / "status.json", {**status, "files": checksums}, durable=durable)
+        self.checkpoint.unlink(missing_ok=True)
+
+    def fail(self, error: str, measured: Mapping[str, Any], trace: str | None = None) -> None:
+        """Note why there will be no result; the checkpoint goes, since the same computation would fail again."""
+        write_json(self.folder / "config.json", self.config)
+        status = {"state": "failed", "error": error, **measured, **self._provenance()}
+        write_json(self.folder / "status.json", status if trace is None else {**status, "traceback": trace})
         self.checkpoint.unlink(missing_ok=True)
 
     def _provenance(self) -> dict[str, Any]:
         return {"versions": versions(), "sources": sources_digest(self.config)}
 
 
-_PART = ".part-"  # a prefix, because writers look at the suffix
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Hold the lock that a file stands for; its age says since when.
+
+    Raises:
+        BusyError: another process holds it.
+        RunError: the file cannot be written.
+    """
+    try:
+        lock = file.open("w")
+    except OSError as error:
+        raise RunError(f"cannot write to {file.parent}: {error.strerror}; what was written before is kept") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BusyError(f"another process is computing {file.parent}; wait for it, or stop it") from error
+        os.utime(file)
+        yield
+
+
 _NOT_RESULTS = {"status.json", "checkpoint.pt", "lock"}
 
 
@@ -132,40 +167,12 @@ def read(folder: Path) -> Run:
     """
     if not (folder / "status.json").exists():
         raise RunError(f"{folder} is not the folder of a run: it has no status.json; run folders are runs/<experiment>/<hash>")
-    run = Run(folder, _json(folder / "config.json"))
+    run = Run(folder, read_json(folder / "config.json"))
     _ = run.state
     return run
 
 
-def prepare(folder: Path) -> None:
-    """Create an output folder and make sure that files can be written to it.
-
-    Raises:
-        RunError: they cannot; the message says why.
-    """
-    _create(folder)
-    probe = folder / f".probe-{os.getpid()}"
-    try:
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise RunError(f"cannot write to the folder {folder}: {error.strerror}; choose another with --out") from error
-
-
-def write(file: Path, save: Callable[[Path], object]) -> None:
-    """Let ``save`` write a file beside its place, and rename it onto it once it is on the disk."""
-    part = file.with_name(f"{_PART}{file.name}")
-    save(part)
-    with part.open("rb") as stream:
-        os.fsync(stream.fileno())
-    part.replace(file)
-
-
-def write_json(file: Path, value: Any) -> None:
-    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
-    write(file, lambda part: part.write_text(text, encoding="utf-8"))
-
-
+@cache
 def versions() -> dict[str, str]:
     """What computed the run."""
     from moo_mtl import __version__
@@ -219,29 +226,8 @@ def _modules(value: Any) -> Iterator[str]:
             yield from _modules(item)
 
 
-def _create(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"cannot create the folder {folder}: {error.strerror}; choose another with --out") from error
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _damaged(file.parent, f"{file.name} cannot be read") from error
-    if not isinstance(value, dict):
-        raise _damaged(file.parent, f"{file.name} does not hold a table")
-    return value
-
-
 def _checksum(file: Path) -> str:
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as error:
-        raise _damaged(file.parent, f"{file.name} cannot be read") from error
-
-
-def _damaged(folder: Path, what: str) -> RunError:
-    return RunError(f"the run in {folder} is damaged: {what}; delete the folder {folder} and run the experiment again")
+        raise damaged(file.parent, f"{file.name} cannot be read") from error

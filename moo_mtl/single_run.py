@@ -1,25 +1,30 @@
 """What one single run computes: a configuration in, metrics and arrays in the run's folder out, resumed where it was left.
 
-A kind of experiment is a module with four functions: ``check``, ``length``, ``perform`` and ``result``.
+A kind of experiment is a module with four functions: ``check``, ``length``, ``perform`` and ``result``. Where many runs can be
+one tensor program, a second module has ``alike``, ``capacity`` and ``perform``.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
+from moo_mtl import memory
 from moo_mtl.config import Single
-from moo_mtl.errors import RunError
+from moo_mtl.errors import MooMtlError, RunError
 from moo_mtl.runs import Run
 
 Metrics = dict[str, Any]
 
 _KINDS = {"trace": "moo_mtl.trace_run", "train": "moo_mtl.train_run"}  # imported on first use
+_BATCHED = {"trace": "moo_mtl.trace_batch"}
 
 
 class Kind(Protocol):
@@ -44,8 +49,38 @@ def kind(config: Single) -> Kind:
     return found
 
 
+class BatchedKind(Protocol):
+    """What a kind must be able to do if many of its runs can be computed together."""
+
+    def alike(self, config: Any) -> str | None:
+        """The same for runs that can be; ``None`` for a run that must be alone."""
+
+    def capacity(self, config: Any) -> int:
+        """How many of them at a time."""
+
+    def perform(
+        self, configs: Sequence[Any], checkpoint: Path, advance: Callable[[int], None]
+    ) -> list[tuple[Any, Metrics] | None]:
+        """Compute what is left; arrays and metrics of each run, ``None`` where a run failed without stopping the others."""
+
+
+def batched(config: Single) -> BatchedKind | None:
+    """The module that computes many runs like this one together, if there is one."""
+    name = config.resolved()["kind"]
+    found: Any = import_module(_BATCHED[name]) if name in _BATCHED else None
+    return found
+
+
+def alike(config: Single) -> str | None:
+    """The same for runs that can be computed together; ``None`` for a run that must be alone."""
+    module = batched(config)
+    return None if module is None else module.alike(config)
+
+
 def perform(config: Single, run: Run, advance: Callable[[int], None]) -> None:
-    """Compute a run, or what is left of it, and complete its folder.
+    """Compute a run, or what is left of it, and complete its folder; a finished one is left as it is.
+
+    A computation that fails by name (a loss is NaN, say), or by an exception of a user's own code, is noted in the folder.
 
     Args:
         config: what to compute.
@@ -53,17 +88,53 @@ def perform(config: Single, run: Run, advance: Callable[[int], None]) -> None:
         advance: called with the number of steps or epochs done so far.
 
     Raises:
-        MooMtlError: the computation fails by name (a loss is NaN, say), or the folder is in use or damaged.
+        DamageError: what is in the folder cannot be trusted.
+        BusyError: another process computes this run.
+        RunError: the folder cannot be written; the other runs would meet this as well.
     """
+    settle(config)
+    with run.writing():
+        if run.state == "finished":
+            return
+        measured = Measured(config)
+        try:
+            run.begin()
+            metrics = kind(config).perform(config, run, advance)
+            run.finish(metrics, measured())
+        except RunError:
+            raise
+        except OSError as error:
+            raise unwritable(run.folder, error) from error
+        except Exception as error:
+            known = isinstance(error, MooMtlError)
+            run.fail(str(error) if known else sentence(error), measured(), None if known else traceback.format_exc())
+
+
+def settle(config: Single) -> None:
+    """Set what torch has for the whole process: threads, and operations that repeat to the last bit."""
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(config.deterministic)
     torch.set_num_threads(config.threads)
-    with run.writing():
-        started = time.monotonic()
-        try:
-            run.begin()
-            metrics = kind(config).perform(config, run, advance)
-            run.finish(metrics, time.monotonic() - started)
-        except OSError as error:
-            raise RunError(f"cannot write to {run.folder}: {error.strerror}; what was written before is kept") from error
+
+
+class Measured:
+    """What a computation takes from here on, for ``status.json``: ``seconds``, and ``peak_mb`` of memory."""
+
+    def __init__(self, config: Single) -> None:
+        self.started, self.peak = time.monotonic(), memory.Peak(config.device)
+
+    def __call__(self) -> dict[str, float]:
+        return {"seconds": round(time.monotonic() - self.started, 3), "peak_mb": round(self.peak.megabytes, 1)}
+
+
+def sentence(error: BaseException) -> str:
+    """An exception that is not ours, in one line that says where it was raised."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    first_line = str(error).partition("\n")[0]
+    return f"{type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}: {first_line}"
+
+
+def unwritable(folder: Path, error: OSError) -> RunError:
+    """The error for a folder that cannot be written to, by a full disk say."""
+    return RunError(f"cannot write to {folder}: {error.strerror}; what was written before is kept")

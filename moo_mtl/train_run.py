@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from moo_mtl import data, models, resolving, runs
+from moo_mtl import data, models, resolving, runs, storage
 from moo_mtl.config import TrainRun
 from moo_mtl.data import Dataset, Examples
 from moo_mtl.errors import unknown
@@ -41,7 +41,7 @@ def perform(config: TrainRun, run: Run, advance: Callable[[int], None]) -> dict[
         checkpoint_interval=runs.CHECKPOINT_EVERY,
         progress=advance,
     )
-    runs.write(run.result, history.save)
+    storage.write(run.result, history.save)
     return _metrics(trainer, history, dataset)
 
 

@@ -13,7 +13,17 @@ from moo_mtl.rules import ZOO
 
 PACKAGE = Path(moo_mtl.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-DRIVERS = ["tracing/*.py", "training/*.py", "engines/*.py", "trace_run.py", "train_run.py", "single_run.py", "experiment.py"]
+DRIVERS = [
+    "tracing/*.py",
+    "training/*.py",
+    "engines/*.py",
+    "trace_run.py",
+    "train_run.py",
+    "single_run.py",
+    "experiment.py",
+    "trace_batch.py",
+    "sweeps/**/*.py",
+]
 
 # (below, above): nothing below may import what is above, directly or by way of others.
 ONE_WAY = [

@@ -281,7 +281,7 @@ def test_a_corrupt_checkpoint_says_what_to_delete(moo_mtl):
     run.checkpoint.write_bytes(b"half a checkp")
     code, _, err = moo_mtl("run", "toy.toml", "--set", "rule=mgda")
     assert code == 2
-    assert f"delete the folder {folder}" in err
+    assert f"the checkpoint {folder / 'checkpoint.pt'} is damaged; delete it" in err
 
 
 def test_a_full_disk_is_one_sentence_and_no_run_is_called_finished(moo_mtl, monkeypatch):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from moo_mtl import runs
+from moo_mtl import runs, storage
 from moo_mtl.errors import RunError
 
 CONFIG = {"kind": "trace", "seed": 0, "rule": {"name": "mgda"}}
@@ -22,8 +22,8 @@ def finished(run: runs.Run) -> runs.Run:
     with run.writing():
         run.begin()
         run.checkpoint.write_bytes(b"state")
-        runs.write(run.result, lambda part: part.write_bytes(b"arrays"))
-        run.finish({"loss": 1.5}, seconds=2.0)
+        storage.write(run.result, lambda part: part.write_bytes(b"arrays"))
+        run.finish({"loss": 1.5}, {"seconds": 2.0})
     return run
 
 
@@ -127,14 +127,14 @@ def test_a_folder_with_another_configuration_is_refused(run):
 
 def test_files_appear_whole_or_not_at_all(tmp_path):
     file = tmp_path / "metrics.json"
-    runs.write_json(file, {"a": 1})
+    storage.write_json(file, {"a": 1})
 
     def killed(part: Path) -> None:
         part.write_text('{"a": 2, "b"')
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        runs.write(file, killed)
+        storage.write(file, killed)
     assert json.loads(file.read_text()) == {"a": 1}
 
 
@@ -164,8 +164,8 @@ def test_two_processes_never_compute_the_same_run(run):
 def test_output_below_a_file_is_refused_even_for_root(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match=r"cannot create the folder .*choose another with --out"):
-        runs.prepare(tmp_path / "file" / "runs")
-    runs.prepare(tmp_path / "fresh" / "runs")
+        storage.prepare(tmp_path / "file" / "runs")
+    storage.prepare(tmp_path / "fresh" / "runs")
     assert list((tmp_path / "fresh" / "runs").iterdir()) == []
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from moo_mtl.commands.experiments import interruptible, read, say_failures
 from moo_mtl.commands.tables import print_table
-from moo_mtl.errors import InputError
 
 if TYPE_CHECKING:
     from moo_mtl.config import Experiment
@@ -43,37 +41,18 @@ def run(
     """
     if data_root is not None:
         os.environ["MOO_MTL_DATA"] = str(data_root)
-    from moo_mtl import config, experiment, progress, runs
+    from moo_mtl import experiment, progress
 
-    overrides = [f"{key}={json.dumps(value)}" for key, value in (("device", device), ("dtype", dtype)) if value is not None]
-    overrides += ["deterministic=true"] * deterministic
-    experiments = [config.read(file, [*(settings or []), *overrides]) for file in files]
-    names = [one.name for one in experiments]
-    for file, name in zip(files, names, strict=True):
-        if names.count(name) > 1:
-            raise InputError(f"{file}: two of the files are called {name}, which names the folder of their runs; rename one")
-        runs.prepare(out / name)
-    for one in experiments:
-        experiment.check(one, out)
-
-    try:
-        with progress.reporting(sum(len(one.singles) for one in experiments)) as reporter:
-            outcomes = [(one, experiment.compute(one, out, reporter)) for one in experiments]
-    except KeyboardInterrupt:
-        print(
-            f"Stopped. What is finished is kept in {out}; the same command goes on from the last checkpoint.", file=sys.stderr
-        )
-        raise typer.Exit(130) from None
+    experiments = read(files, settings or [], out, device, dtype, deterministic)
+    surveys = [experiment.prepare(one, out) for one in experiments]
+    with interruptible(out), progress.reporting(sum(len(one.singles) for one in experiments)) as reporter:
+        outcomes = [(one, experiment.compute(one, found, reporter)) for one, found in zip(experiments, surveys, strict=True)]
     for one, outcome in outcomes:
         if outcome.records:
             _print_summary(one, outcome.records)
             for figure in experiment.draw(one, outcome.records, out):
                 print(figure)
-    failures = [failure for _, outcome in outcomes for failure in outcome.failures]
-    for failure in failures:
-        print(f"moo-mtl: {failure}", file=sys.stderr)
-    if failures:
-        raise typer.Exit(2)
+    say_failures([failure for _, outcome in outcomes for failure in outcome.failures])
 
 
 def _print_summary(experiment: Experiment, records: list[Record]) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from moo_mtl.errors import RunError
-from moo_mtl.runs import write
+from moo_mtl.errors import DamageError, RunError
+from moo_mtl.storage import write
 
 VERSION = 1
 
@@ -60,7 +60,7 @@ class Checkpoint:
             content = torch.load(self.path, map_location="cpu", weights_only=True)
             version, identity, state = content["version"], content["identity"], content["state"]
         except Exception as error:  # torch raises what the damage happens to hit: pickle, zip, end of file
-            raise RunError(f"the checkpoint {self.path} is damaged ({error}); delete it to train from the start") from error
+            raise DamageError(f"the checkpoint {self.path} is damaged ({error}); delete it to train from the start") from error
         if version != VERSION:
             raise RunError(f"the checkpoint {self.path} has format {version}, expected {VERSION}; delete it to start anew")
         for key in {**self.identity, **identity}:  # in order, so that the message names what is most telling

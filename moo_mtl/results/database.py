@@ -1,0 +1,170 @@
+"""The SQLite file beside the run folders, and how it keeps to what they say."""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from moo_mtl.errors import DamageError, RunError
+from moo_mtl.results.row import COLUMNS, FINAL, SCHEMA, VERSION, Numbers, Row, config_of, read, waiting
+from moo_mtl.runs import Run
+
+FILE = "results.sqlite"
+PATIENCE = 30.0  # seconds to wait for another writer
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Database:
+    """The database of a runs folder. A connection lasts for one call, so that a file made anew is seen by all.
+
+    Attributes:
+        root: the folder that holds ``<experiment>/<hash>/``.
+        say: told what was made anew, and why.
+    """
+
+    root: Path
+    say: Callable[[str], None] = lambda line: None
+
+    @property
+    def file(self) -> Path:
+        return self.root / FILE
+
+    def enrol(self, runs: Iterable[Run]) -> None:
+        """Enter runs that are about to be computed.
+
+        Raises:
+            RunError: the database cannot be written (so for all methods).
+        """
+        self._enter([(waiting(run), {}) for run in runs])
+
+    def record(self, ended: Iterable[tuple[Run, str]]) -> None:
+        """Enter what the runs' folders say now; with each run the error that it met, in case its folder does not say it."""
+        self._enter([read(run, error) for run, error in ended])
+
+    def complete(self, runs: Iterable[Run]) -> None:
+        """Enter those of the runs that the database does not know to be finished or failed."""
+        final = self._sound(lambda: {name for name, state in self._states() if state in FINAL})
+        self.record((run, "") for run in runs if (run.folder.parent.name, run.folder.name) not in final)
+
+    def refresh(self) -> None:
+        """Look again at every run not known to be finished or failed; a driver that was killed may have missed its end."""
+        if not self.file.exists():
+            self.rebuild()
+        open_ = self._sound(lambda: [name for name, state in self._states() if state not in FINAL])
+        begun = [Run(self.root / experiment / hash_, {}) for experiment, hash_ in open_]
+        self.record((run, "") for run in map(_configured, begun) if run is not None)
+
+    def rebuild(self) -> int:
+        """Make the database anew from the run folders; the answer is how many there are."""
+        with self._locked():
+            part = self.file.with_name(f".part-{FILE}")
+            part.unlink(missing_ok=True)
+            folders = sorted(file.parent for file in self.root.glob("*/*/status.json"))
+            runs = [run for run in (_configured(Run(folder, {})) for folder in folders) if run is not None]
+            with closing(_connected(part)) as connection:
+                _insert(connection, map(read, runs))
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            for beside in ("-wal", "-shm"):
+                self.file.with_name(FILE + beside).unlink(missing_ok=True)
+                part.with_name(part.name + beside).unlink(missing_ok=True)
+            part.replace(self.file)
+            return len(folders)
+
+    def _enter(self, entries: list[tuple[Row, Numbers]]) -> None:
+        def write() -> None:
+            with closing(_connected(self.file)) as connection:
+                _insert(connection, entries)
+
+        if entries:
+            self._sound(write)
+
+    def _states(self) -> list[tuple[tuple[str, str], str]]:
+        with closing(_connected(self.file)) as connection:
+            found = connection.execute("SELECT experiment, hash, state FROM runs").fetchall()
+        return [((experiment, hash_), state) for experiment, hash_, state in found]
+
+    def _sound(self, action: Callable[[], Value]) -> Value:
+        """The action's value; where the file turns out to be damaged, it is made anew and the action done again."""
+        try:
+            return action()
+        except _OtherVersionError as error:
+            count = self.rebuild()
+            self.say(f"{self.file} was {error}; it has been made anew from {count} run folders")
+            return action()
+        except sqlite3.DatabaseError as error:
+            if _cannot_write(error):
+                raise RunError(f"cannot write {self.file}: {error}; the runs themselves are kept in their folders") from error
+            count = self.rebuild()
+            self.say(f"{self.file} was damaged ({error}); it has been made anew from {count} run folders")
+            return action()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with (self.root / f".{FILE}.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+        except (OSError, sqlite3.OperationalError) as error:
+            raise RunError(f"cannot write {self.file}: {error}; the runs themselves are kept in their folders") from error
+
+
+class _OtherVersionError(Exception):
+    """The file has other columns than this version's."""
+
+
+def _connected(file: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(file, timeout=PATIENCE, isolation_level=None)
+    try:
+        (found,) = connection.execute("PRAGMA user_version").fetchone()
+        if found == 0:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+        elif found != VERSION:
+            raise _OtherVersionError("of another version")
+        connection.execute("PRAGMA synchronous = NORMAL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _insert(connection: sqlite3.Connection, entries: Iterable[tuple[Row, Numbers]]) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    for row, numbers in entries:
+        (run,) = connection.execute(_UPSERT, row).fetchone()
+        connection.execute("DELETE FROM metrics WHERE run = ?", (run,))
+        connection.executemany("INSERT INTO metrics VALUES (?, ?, ?)", [(name, run, value) for name, value in numbers.items()])
+    connection.execute("COMMIT")
+
+
+_UPSERT = """
+INSERT INTO runs ({names}) VALUES ({places})
+ON CONFLICT (experiment, hash) DO UPDATE SET {changes} RETURNING id""".format(
+    names=", ".join(f'"{name}"' for name in COLUMNS),
+    places=", ".join(f":{name}" for name in COLUMNS),
+    changes=", ".join(f'"{name}" = excluded."{name}"' for name in COLUMNS),
+)
+
+
+def _configured(run: Run) -> Run | None:
+    """The run with its configuration; one that has no folder yet is left out, and one without a readable file has none."""
+    if not (run.folder / "status.json").exists():
+        return None
+    try:
+        return config_of(run)
+    except DamageError:
+        return run
+
+
+def _cannot_write(error: sqlite3.DatabaseError) -> bool:
+    """Whether the file is whole and only writing fails: the disk is full, another writer does not let go, no permission."""
+    hopeless = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+    return isinstance(error, sqlite3.OperationalError) and getattr(error, "sqlite_errorcode", 0) & 0xFF not in hopeless

@@ -1,0 +1,96 @@
+"""Files that are whole or absent: written beside their place and renamed onto it, so that a reader never sees half of one."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from moo_mtl.errors import DamageError, RunError
+
+PART = ".part-"  # a prefix, because writers look at the suffix
+
+
+def create(folder: Path) -> None:
+    """Create a folder and those above it.
+
+    Raises:
+        RunError: it cannot be.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot create the folder {folder}: {error.strerror}; choose another with --out") from error
+
+
+def prepare(folder: Path) -> None:
+    """Create an output folder and make sure that files can be written to it.
+
+    Raises:
+        RunError: they cannot; the message says why.
+    """
+    create(folder)
+    probe = folder / f".probe-{os.getpid()}"
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise RunError(f"cannot write to the folder {folder}: {error.strerror}; choose another with --out") from error
+
+
+def write(file: Path, save: Callable[[Path], object], *, durable: bool = True) -> None:
+    """Let ``save`` write a file beside its place, and rename it onto it.
+
+    Args:
+        file: its place.
+        save: is called with the path to write to.
+        durable: wait until the content is on the disk before the rename, so that not even a power failure leaves half of it.
+            One who writes thousands of files does better to call ``os.sync`` once.
+    """
+    part = file.with_name(f"{PART}{file.name}")
+    save(part)
+    if durable:
+        with part.open("rb") as stream:
+            os.fsync(stream.fileno())
+    part.replace(file)
+
+
+def save(file: Path, content: Callable[[Path], object]) -> None:
+    """Write a file that a user asked for.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    create(file.parent)
+    try:
+        write(file, content)
+    except OSError as error:
+        raise RunError(f"cannot write {file}: {error.strerror}; choose another place with --out") from error
+
+
+def write_json(file: Path, value: Any, *, durable: bool = True) -> None:
+    """Write JSON with ``write``."""
+    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
+    write(file, lambda part: part.write_text(text, encoding="utf-8"), durable=durable)
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The table in a JSON file.
+
+    Raises:
+        DamageError: it cannot be read, or holds something else.
+    """
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise damaged(file.parent, f"{file.name} cannot be read") from error
+    if not isinstance(value, dict):
+        raise damaged(file.parent, f"{file.name} does not hold a table")
+    return value
+
+
+def damaged(folder: Path, what: str) -> DamageError:
+    """The error for a run whose files cannot be trusted."""
+    return DamageError(f"the run in {folder} is damaged: {what}; delete the folder {folder} and run the experiment again")

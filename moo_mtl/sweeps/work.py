@@ -1,0 +1,94 @@
+"""One job, computed in whatever process this is: the run folders it leaves are all that counts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from moo_mtl import single_run, storage
+from moo_mtl.errors import BusyError, DamageError, RunError
+from moo_mtl.runs import locked
+from moo_mtl.sweeps.batches import alone, batch
+from moo_mtl.sweeps.job import End, Item, Job, end_of
+
+Advance = Callable[[int], None]
+
+
+def work(job: Job, advance: Advance) -> list[End]:
+    """Compute what is left of a job.
+
+    Args:
+        job: one run, or a batch.
+        advance: called with the number of steps or epochs done so far.
+
+    Returns:
+        How each of its runs ended.
+
+    Raises:
+        RunError: a folder cannot be written, which other jobs would meet as well.
+    """
+    try:
+        if job.batches is None:
+            single_run.perform(job.items[0].single, job.items[0].run, advance)
+        else:
+            with locked(job.lock):
+                _together(job.items, job.batches, job.name, advance)
+    except BusyError:
+        pass  # the folders say of which runs this is true
+    except DamageError as error:
+        return [_end(item, str(error)) for item in job.items]
+    return [_end(item) for item in job.items]
+
+
+def _together(items: Sequence[Item], folder: Path, name: str, advance: Advance) -> None:
+    left = [item for item in items if end_of(item).state == "open"]
+    if not left:
+        return
+    module = single_run.batched(items[0].single)
+    assert module is not None
+    single_run.settle(items[0].single)
+    measured = single_run.Measured(items[0].single)
+    checkpoint = folder / f"{name}.pt"
+    try:
+        found = module.perform([item.single for item in items], checkpoint, advance)
+        took = measured()
+        took = {**took, "seconds": round(took["seconds"] / len(items), 6)}
+        lost = []
+        for place, (item, result) in enumerate(zip(items, found, strict=True)):
+            if result is None:
+                lost.append(item)
+            elif item in left:
+                _keep(item, *result, {**took, "batch": {"id": name, "size": len(items), "place": place}})
+        os.sync()  # once for all their files; until then the checkpoint stays
+    except RunError:
+        raise
+    except OSError as error:
+        raise single_run.unwritable(folder, error) from error
+    except Exception:  # one of the runs fails in a way that stops the program: halves say which
+        middle = len(items) // 2
+        for half in (items[:middle], items[middle:]):
+            work(batch(half, folder), advance)
+    else:
+        for item in lost:  # by itself it fails as well, and says why
+            work(alone(item), advance)
+    checkpoint.unlink(missing_ok=True)
+
+
+def _keep(item: Item, result: Any, metrics: dict[str, Any], took: dict[str, Any]) -> None:
+    try:
+        with item.run.writing():
+            if end_of(item).state == "open":
+                storage.write(item.run.result, result.save, durable=False)
+                item.run.finish(metrics, took, durable=False)
+    except BusyError:
+        pass  # another process computes this run by itself, and will finish it
+
+
+def _end(item: Item, damage: str = "") -> End:
+    try:
+        end = end_of(item)
+    except DamageError as error:
+        return End(item, "failed", str(error))
+    return End(item, "failed", damage) if damage and end.state == "open" else end
