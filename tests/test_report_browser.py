@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from moo_mtl import report, runs
+from moo_mtl import report, runs, storage
 from moo_mtl.config import TraceRun
 from moo_mtl.tracing import Trace
 
@@ -46,8 +46,8 @@ def sweep(folder, *, problem, tasks, seeds, records, starts):
             trace = Trace(x, losses, weights, upper / 2, upper, steps, steps, converged, status)
             with run.writing():
                 run.begin()
-                runs.write(run.result, trace.save)
-                run.finish({"loss 1": float(losses[-1, :, 0].mean()), "upper bound": float(upper[-1].max())}, 1.0)
+                storage.write(run.result, trace.save)
+                run.finish({"loss 1": float(losses[-1, :, 0].mean()), "upper bound": float(upper[-1].max())}, {"seconds": 1.0})
 
 
 @pytest.fixture(scope="module")

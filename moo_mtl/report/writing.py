@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from moo_mtl import problems, runs
+from moo_mtl import problems, storage
 from moo_mtl.config import TraceRun
 from moo_mtl.errors import MooMtlError, RunError
 from moo_mtl.fronts.reference import known
@@ -59,8 +59,8 @@ def write(folder: Path, out: Path, advance: Callable[[str], None] = lambda name:
     parts = [_part(section, Budget.of(most), chosen) for section in found]
     title = folder.resolve().name if most > 1 else f"{found[0].found[0].label}, {found[0].name}"
     text = page.html(f"moo_mtl: {title}", parts, chosen, refused)
-    runs.prepare(out.parent)
-    runs.write(out, lambda part: part.write_text(text, encoding="utf-8"))
+    storage.prepare(out.parent)
+    storage.write(out, lambda part: part.write_text(text, encoding="utf-8"))
     notes = [note for part in parts for note in part.notes if note] + refused
     return Written(out, most, len(text.encode()), notes)
 
