@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: demo test check fresh venv
+.PHONY: demo test check docs fresh venv
 
 demo: venv            ## the toy front and MultiDigits, with their table and figures
 	$(BIN)/moo-mtl run experiments/toy-demo.toml experiments/multi-digits.toml
@@ -15,6 +15,10 @@ check: venv           ## style, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: venv            ## the site, in docs/_build/html; a warning is an error
+	$(ONE_THREAD) $(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 fresh:                ## an environment built anew
 	rm -rf $(VENV)

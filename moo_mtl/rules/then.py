@@ -30,8 +30,8 @@ def tension(
     With :math:`v = J^\top a`, window sums :math:`S_k` of the gradient lengths and
     :math:`p_k = S_k / S_k^{prev} + \log_{10} \ell_k`,
 
-    .. math:: c_k = \max(0, \alpha\,\sigma(e (p_k - 1)) + 1 - \alpha), \qquad v' = v + \sum_k c_k \frac{g_k - v}{\lVert
-    g_k - v \rVert},
+    .. math:: c_k = \max(0, \alpha\,\sigma(e (p_k - 1)) + 1 - \alpha), \qquad
+              v' = v + \sum_k c_k \frac{g_k - v}{\lVert g_k - v \rVert},
 
     from step W + 1 on; then, for each task in order, where :math:`g_k^\top v' < 0`, v' becomes the point of the segment from
     :math:`g_k` to v' that is orthogonal to :math:`g_k`. In weights: :math:`w = a (1 - \sum_j c_j / \delta_j) + c / \delta` with
