@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from moo_mtl.commands.data import data
 from moo_mtl.commands.front import front
 from moo_mtl.commands.list_ import list_
 from moo_mtl.commands.report import report
@@ -54,3 +55,4 @@ app.command()(results)
 app.command()(show)
 app.command()(front)
 app.command()(report)
+app.add_typer(data, name="data")

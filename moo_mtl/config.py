@@ -192,6 +192,21 @@ def read(file: Path, overrides: Sequence[str] = ()) -> Experiment:
         raise InputError(f"{file}: {error}") from error
 
 
+def assignments(settings: Sequence[str]) -> dict[str, Any]:
+    """``key=value`` strings as a table.
+
+    >>> assignments(["subset=yeast", "widths=[8, 4]"])
+    {'subset': 'yeast', 'widths': [8, 4]}
+
+    Raises:
+        InputError: one is not of that form.
+    """
+    table: dict[str, Any] = {}
+    for assignment in settings:
+        _override(table, assignment)
+    return table
+
+
 def _experiment(file: Path, table: dict[str, Any]) -> Experiment:
     kind = table.get("kind")
     if not isinstance(kind, str):

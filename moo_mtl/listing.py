@@ -23,9 +23,9 @@ def problems() -> Lines:
 
 
 def data() -> Lines:
-    from moo_mtl.data import NAMES
+    from moo_mtl.data import describing
 
-    return ((name, "") for name in NAMES)
+    return ((one.name, one.title) for one in describing.every())
 
 
 def models() -> Lines:

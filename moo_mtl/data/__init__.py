@@ -57,15 +57,20 @@ def get(name: str, **parameters: Any) -> Dataset:
         InputError: an unknown name or parameter, or a function that returns something else.
         DataError: the set's files are absent or not what their checksums promise; the message says what to do.
     """
-    factory = _factory(name)
-    check_parameters("data set", name, factory, parameters)
-    dataset = factory(**parameters)
+    make = factory(name)
+    check_parameters("data set", name, make, parameters)
+    dataset = make(**parameters)
     if not isinstance(dataset, Dataset):
         raise InputError(f"data set {name!r} gave a {type(dataset).__name__}; its function must return a moo_mtl.data.Dataset")
     return dataset
 
 
-def _factory(name: str) -> Callable[..., Any]:
+def factory(name: str) -> Callable[..., Any]:
+    """The function that makes a data set.
+
+    Raises:
+        InputError: there is none of that name.
+    """
     if ":" in name:
         found = load(name, "data set")
         if not callable(found):
@@ -74,5 +79,5 @@ def _factory(name: str) -> Callable[..., Any]:
     if name not in _HOME:
         raise unknown("data set", name, NAMES)
     module, function = _HOME[name]
-    factory: Callable[..., Any] = getattr(import_module(f"moo_mtl.data.{module}"), function)
-    return factory
+    built_in: Callable[..., Any] = getattr(import_module(f"moo_mtl.data.{module}"), function)
+    return built_in

@@ -78,7 +78,10 @@ def multi_fashion(
     seed: int = 0,
     root: str | Path | None = None,
 ) -> Dataset:
-    """Two Fashion-MNIST articles on one canvas; parameters and errors as ``multi_mnist``."""
+    """Two Fashion-MNIST articles on one canvas.
+
+    Parameters and errors as ``multi_mnist``.
+    """
     places = ("fashion_mnist", "fashion_mnist")
     return _family("multi-fashion", places, protocol, (train, validation, test), offset, seed, root)
 
@@ -92,7 +95,10 @@ def fashion_and_mnist(
     seed: int = 0,
     root: str | Path | None = None,
 ) -> Dataset:
-    """A Fashion-MNIST article at the top left, an MNIST digit at the bottom right; parameters and errors as ``multi_mnist``."""
+    """A Fashion-MNIST article at the top left, an MNIST digit at the bottom right.
+
+    Parameters and errors as ``multi_mnist``.
+    """
     places = ("fashion_mnist", "mnist")
     return _family("fashion-and-mnist", places, protocol, (train, validation, test), offset, seed, root)
 

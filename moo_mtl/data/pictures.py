@@ -53,9 +53,10 @@ def office_31(size: int = 224, root: str | Path | None = None) -> Dataset:
 
 
 def office_home(size: int = 224, root: str | Path | None = None) -> Dataset:
-    """65 classes of objects in four domains, a task each; layout, parameters and errors as ``office_31``.
+    """65 classes of objects in four domains, a task each: every task has pictures of its own.
 
-    Lists are called ``Art_train.txt`` and so on for Clipart, Product and Real_World.
+    Layout, parameters and errors as ``office_31``; lists are called ``Art_train.txt`` and so on for Clipart, Product and
+    Real_World.
     """
     return _office("office-home", size, root)
 

@@ -33,7 +33,10 @@ def school(validation: float = 0.1, test: float = 0.25, seed: int = 0, root: str
 
 
 def landmine(validation: float = 0.1, test: float = 0.25, seed: int = 0, root: str | Path | None = None) -> Dataset:
-    """Mine or clutter from 9 radar features in 29 fields, about 6 % mines; parameters and errors as ``school``."""
+    """Mine or clutter from 9 radar features in 29 fields, about 6 % mines.
+
+    Parameters and errors as ``school``.
+    """
     inputs, labels = _cells(read("landmine/LandmineData.mat", root), "feature", "label")
     return _population("landmine", "binary", inputs, labels, validation, test, seed, "Xue et al., JMLR 2007")
 
