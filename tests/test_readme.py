@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from moo_mtl import config
+from moo_mtl import config, single_run
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -38,10 +38,18 @@ def test_the_rule_of_the_readme_is_mgda(monkeypatch, tmp_path):
     assert (own.x - ours.x).abs().max() < 1e-9
 
 
-def test_the_experiment_is_valid(tmp_path):
-    (block,) = blocks("toml")
-    (tmp_path / "readme.toml").write_text(block, encoding="utf-8")
-    assert len(config.read(tmp_path / "readme.toml").singles) == 3
+def test_the_experiments_are_valid(tmp_path):
+    trace, table = blocks("toml")
+    for block, n_runs in ((trace, 3), (table, 2)):
+        (tmp_path / "readme.toml").write_text(block, encoding="utf-8")
+        assert len(config.read(tmp_path / "readme.toml").singles) == n_runs
+
+
+def test_a_table_trains_as_the_readme_says(tmp_path):
+    rows = [f"p{i // 2},2020-01-{i % 28 + 1},{i % 7},{i * 0.5},{('no', 'yes')[i % 3 > 0]}" for i in range(60)]
+    (tmp_path / "patients.csv").write_text("\n".join(["patient,date,dose,score,relapse", *rows]))
+    (tmp_path / "readme.toml").write_text(blocks("toml")[1], encoding="utf-8")
+    single_run.kind(single := config.read(tmp_path / "readme.toml").singles[1]).check(single)
 
 
 def test_the_balancer_is_three_lines():
