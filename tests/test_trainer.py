@@ -123,7 +123,7 @@ def test_equal_weights_are_ordinary_training():
     theirs = Small(dropout=0.0)
     optimizer = torch.optim.Adam(theirs.parameters(), lr=0.01)
     for epoch in range(1, 4):
-        for batch in batches(examples, 16, seed=3, epoch=epoch, device=CPU, dtype=torch.float64):
+        for batch in batches(examples, 16, seed=3, epoch=epoch):
             outputs = theirs(batch.inputs)
             loss = sum((outputs[name] - batch.targets[name]).square().mean() for name in ("a", "b"))
             optimizer.zero_grad()
@@ -149,12 +149,12 @@ def test_every_epoch_visits_every_example_once_in_its_own_order():
     examples = Examples(torch.arange(50.0)[:, None], {"a": torch.arange(50)})
     seen = []
     for epoch in (1, 2):
-        order = [batch.targets["a"] for batch in batches(examples, 8, seed=1, epoch=epoch, device=CPU, dtype=torch.float32)]
+        order = [batch.targets["a"] for batch in batches(examples, 8, seed=1, epoch=epoch)]
         assert [len(part) for part in order] == [8] * 6 + [2]
         seen.append(torch.cat(order))
         assert sorted(seen[-1].tolist()) == list(range(50))
     assert not torch.equal(*seen)
-    again = torch.cat([b.targets["a"] for b in batches(examples, 8, seed=1, epoch=2, device=CPU, dtype=torch.float32)])
+    again = torch.cat([b.targets["a"] for b in batches(examples, 8, seed=1, epoch=2)])
     assert torch.equal(again, seen[1])
 
 
@@ -229,7 +229,7 @@ def test_missing_labels_count_neither_in_losses_nor_in_scores():
     rule = Recorder()
     history = trainer(rule, optimizer="sgd", lr=1e-300, batch_size=7, model=Small(dropout=0.0).eval()).fit(examples)
     network = Small(dropout=0.0)
-    batch = next(batches(examples, 7, seed=0, epoch=1, device=CPU, dtype=torch.float64))
+    batch = next(batches(examples, 7, seed=0, epoch=1))
     network.train()
     outputs = network(batch.inputs)
     errors = (outputs["a"] - batch.targets["a"]).square()[batch.present["a"]]
@@ -401,10 +401,10 @@ def test_metrics_come_back_in_the_targets_unit():
 @pytest.mark.parametrize("device_is_read_late", [False, True])
 def test_a_loss_that_is_not_finite_is_named_with_its_step(device_is_read_late, monkeypatch):
     if device_is_read_late:  # as on an accelerator, where only the sums remember
-        monkeypatch.setattr("moo_mtl.training.loop.Loop._refuse", lambda self, losses: None)
+        monkeypatch.setattr("moo_mtl.training.update.Update._refuse", lambda self, losses, step: None)
         monkeypatch.setattr("moo_mtl.training.balancer.Balancer.backward", _backward_that_does_not_look)
     examples = made(48)
-    order = torch.cat([b.inputs for b in batches(examples, 16, seed=0, epoch=2, device=CPU, dtype=torch.float64)])
+    order = torch.cat([b.inputs for b in batches(examples, 16, seed=0, epoch=2)])
     spoiled = (examples.inputs == order[20]).all(dim=1)  # in the second batch of the second epoch
 
     class Spoiled(Small):
@@ -434,7 +434,7 @@ def test_a_gradient_that_is_not_finite_is_refused_before_the_step():
 
 def _backward_that_does_not_look(self, losses, **_):
     losses.sum().backward()
-    return type("Report", (), {"weights": torch.ones_like(losses).detach()})
+    return type("Report", (), {"losses": losses.detach(), "weights": torch.ones_like(losses).detach()})
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ mean of the processes' Gramians would be another matrix, larger by the variance 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -17,7 +17,9 @@ from torch import Tensor, nn
 
 from moo_mtl.engines.look import Look
 from moo_mtl.engines.looped import combined
-from moo_mtl.errors import InputError
+from moo_mtl.errors import InputError, MooMtlError
+
+Answer = TypeVar("Answer")
 
 
 class Processes:
@@ -93,6 +95,20 @@ class Processes:
         box = [value]
         dist.broadcast_object_list(box, group=self.group, group_src=0)
         return box[0]
+
+    def from_first(self, function: Callable[[], Answer]) -> Answer:
+        """What ``function`` gives in the first process, where alone it is called; an error of the package is raised in all."""
+        answer: Any = None
+        if self.first:
+            try:
+                answer = function()
+            except MooMtlError as error:
+                answer = error
+        answer = self.agreed(answer)
+        if isinstance(answer, MooMtlError):
+            raise answer
+        found: Answer = answer
+        return found
 
     def alike(self, value: Any) -> bool:
         """Whether all processes have the same value."""

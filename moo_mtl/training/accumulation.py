@@ -21,6 +21,8 @@ class Batch:
         present: ``[..., K]`` bool; ``None`` where all tasks are.
         own: the parameters behind the losses that are not shared.
         look: at the gradients; ``None`` where nobody needs to look before the weights are known.
+        stepped: whether the step is combined from what was looked at; if not, it is a pass of its own, so that
+            observing changes no step.
         part: what backward passes start from where it is not ``losses``: the losses of this process's part of the batch.
         seed: the gradient that each loss has of itself: the factor of a gradient scaler, times this process's share.
     """
@@ -29,6 +31,7 @@ class Batch:
     present: Tensor | None
     own: Sequence[Tensor] = ()
     look: Look | None = None
+    stepped: bool = True
     part: Tensor | None = None
     seed: Tensor | None = None
 

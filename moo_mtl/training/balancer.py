@@ -172,9 +172,11 @@ class Balancer:
             batch, count = joint(batch, count, self.across)
         step = self.step + 1
         due, certifying = self._due(step)
-        if gathering or certifying or (due and self.rule.needs & _GRADIENTS):
-            look = self._looking.look(batch, gathering=gathering, features=features, retain_graph=retain_graph)
-            batch = replace(batch, look=look)
+        stepped = gathering or bool(due and self.rule.needs & _GRADIENTS)
+        if stepped or certifying:
+            keep = retain_graph or not stepped
+            look = self._looking.look(batch, gathering=gathering, features=features, retain_graph=keep)
+            batch = replace(batch, look=look, stepped=stepped)
         others = []
         if Needs.CROSS in self.rule.needs and due:
             others = [self._looking.rows(other) for other in self._independent(independent, independent_counts)]
@@ -330,7 +332,7 @@ class Balancer:
         state = self._started(obs)
         weighing, after = ask(self.rule, obs, state) if due or self._kept is None else (self._kept, state)
         heads = on_heads(weighing, self.heads, columns, batch.losses.dtype)
-        if batch.look is not None:
+        if batch.look is not None and batch.stepped:
             direction, on_own = combined(batch.look, weighing, columns, heads, scale)
         else:
             direction, on_own = one_pass(batch, weighing, columns, heads, self.across, retain_graph)

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from moo_mtl.certificate import Certificate, certify, estimate
-from moo_mtl.data.dataset import Examples
 from moo_mtl.engines import looped
 from moo_mtl.gramian import cross_gramian, gramian
-from moo_mtl.training.batches import Data, in_order
+from moo_mtl.training.batches import Batch, Data, in_order, split
 from moo_mtl.training.scoring import BATCH, evaluating, labels_in, losses_of
 from moo_mtl.training.task import Task
 
@@ -42,9 +41,10 @@ def certificate(
     total: Tensor | None = None
     count: Tensor | None = None
     with evaluating(network):
-        for batch in in_order(data, BATCH, device, dtype):
+        for unplaced in in_order(data, BATCH):
+            batch = unplaced.to(device, dtype)
             labels = labels_in(tasks, batch)
-            n = torch.full((len(tasks),), len(batch), device=device) if labels is None else labels
+            n = torch.full((len(tasks),), len(batch), device=device) if labels is None else labels.to(device)
             weighted = n[:, None].double() * _rows(losses_of(network, tasks, batch), shared).double()
             total, count = (weighted, n) if total is None or count is None else (total + weighted, count + n)
     assert total is not None
@@ -53,7 +53,7 @@ def certificate(
 
 
 def half_batch_estimate(
-    network: nn.Module, tasks: Sequence[Task], shared: Sequence[nn.Parameter], batch: Examples, weights: Tensor
+    network: nn.Module, tasks: Sequence[Task], shared: Sequence[nn.Parameter], batch: Batch, weights: Tensor
 ) -> Tensor:
     r"""Estimate of :math:`\lVert \sum_k w_k \nabla_\theta L_k \rVert` for the expected losses, from one batch.
 
@@ -70,13 +70,13 @@ def half_batch_estimate(
     Returns:
         The root of that product, with the product's sign, a float64 scalar; NaN where no task has labels in both halves.
     """
-    middle = len(batch) // 2
-    halves = batch[:middle], batch[middle : 2 * middle]
+    halves = split(batch, 2)
     with evaluating(network):
         first, second = (_rows(losses_of(network, tasks, half), shared) for half in halves)
     cross = cross_gramian(first, second)
-    if batch.present is not None:
-        known = torch.stack([labels > 0 for half in halves if (labels := labels_in(tasks, half)) is not None]).all(dim=0)
+    labels = [found for half in halves if (found := labels_in(tasks, half)) is not None]
+    if labels:
+        known = (torch.stack(labels) > 0).all(dim=0).to(weights.device)
         if not bool(known.any()):
             return cross.new_full((), torch.nan)
         cross, weights = cross[known][:, known], weights[known]

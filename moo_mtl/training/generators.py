@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from moo_mtl.engines import Processes
+from moo_mtl.randomness import uniforms
+
 States = dict[str, Any]
 
 
@@ -34,6 +37,21 @@ def restore(saved: Mapping[str, Any], device: torch.device) -> None:
     torch.set_rng_state(saved["torch"])
     if device.type == "cuda" and "cuda" in saved:
         torch.cuda.set_rng_state(saved["cuda"], device)
+
+
+@contextmanager
+def of_process(across: Processes | None, seed: int, step: int, device: torch.device) -> Iterator[None]:
+    """Dropout is another in each of several processes; what a loader draws afterwards is the same in all of them."""
+    if across is None:
+        yield
+        return
+    number = uniforms(seed, torch.tensor(_STREAM - across.rank), step, 1)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(int(number * 2**53))
+        yield
+
+
+_STREAM = -(2**32)  # of the run's random numbers, apart from those of the data's order
 
 
 @contextmanager

@@ -21,7 +21,7 @@ class History:
     Attributes:
         tasks: names of the tasks, in the order of every K.
         losses: mean training losses of each epoch's batches, ``[E, K]``; NaN where a task had no label.
-        weights: mean of the rule's weights over each epoch's steps, ``[E, K]``.
+        weights: mean of the rule's weights over each epoch's steps, ``[E, K]``; NaN where every step was skipped.
         validation_losses: after each epoch, ``[E, K]``, or ``[0, K]`` without validation data.
         metrics: on the validation data after each epoch, by ``task/metric``, ``[E]``.
         seconds: per step, mean over each epoch, without validation, certificates and checkpoints, ``[E]``.
@@ -30,6 +30,7 @@ class History:
         converged: first epoch in which each task's training loss fell below ``until``, ``[K]`` int64; 0 where it did not.
         best_epoch: the epoch whose parameters were kept, by the validation data; the last one without them.
         steps: number of steps taken.
+        skipped: how many of them moved nothing, because scaled gradients overflowed.
     """
 
     tasks: tuple[str, ...]
@@ -43,6 +44,7 @@ class History:
     converged: Tensor
     best_epoch: int
     steps: int
+    skipped: int = 0
 
     @property
     def epochs(self) -> int:
@@ -75,7 +77,7 @@ class History:
                     names = [name for name in arrays if name.startswith(f"{group}:")]
                     parts[group] = {name.partition(":")[2]: torch.from_numpy(arrays[name]) for name in names}
                 parts["tasks"] = tuple(str(name) for name in arrays["tasks"])
-                parts |= {name: int(arrays[name]) for name in ("best_epoch", "steps")}
+                parts |= {name: int(arrays[name]) for name in ("best_epoch", "steps", "skipped")}
         except (OSError, KeyError, ValueError, TypeError) as error:
             raise InputError(f"{path} is not a saved history ({error}); save one with History.save") from error
         return cls(**parts)

@@ -42,6 +42,12 @@ def identity(trainer: Trainer, train: Data) -> dict[str, Any]:
     if callable(trainer.lr):
         settings["lr at the first step"] = float(trainer.lr(1))
     settings |= {key: trainer.balancing[key] for key in ("heads", "engine", "every")}
+    if trainer.scheduler is not None:
+        scheduler = trainer.scheduler(optimizer)
+        settings["scheduler"] = type(scheduler).__name__
+        plain = {key: value for key, value in vars(scheduler).items() if isinstance(value, (bool, int, float, str, list))}
+        settings |= {f"scheduler's {key}": value for key, value in plain.items() if not key.startswith("_")}
+    settings |= {key: getattr(trainer, key) for key in ("accumulate", "precision", "average", "patience")}
     settings |= {"clip": trainer.clip, "preference": _plain(trainer.preference), "select": _kind(trainer.select)}
     shared = {id(parameter) for parameter in trainer.shared}
     for name, parameter in trainer.model.named_parameters():

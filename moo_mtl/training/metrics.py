@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from moo_mtl.training import pixels
 from moo_mtl.training.fairness import opportunity_gap
+
+
+def streamed(metric: Any, higher_is_better: bool) -> Metric:
+    """A metric of torchmetrics, or anything else with its ``reset``, ``update`` and ``compute``, under its class's name."""
+
+    def function(output: Tensor, target: Tensor) -> Tensor:
+        counts = target.is_floating_point() and type(metric).__module__.startswith("torchmetrics.classification")
+        metric.reset()
+        if hasattr(metric, "to"):
+            metric.to(output.device)
+        metric.update(output, target.long() if counts else target)
+        return metric.compute()
+
+    return Metric(type(metric).__name__, function, higher_is_better)
 
 
 class Metric(NamedTuple):

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from moo_mtl.data.dataset import Examples, Inputs
 from moo_mtl.errors import InputError, unknown
-from moo_mtl.training.batches import Data, in_order
+from moo_mtl.training.batches import Batch, Data, Domains, in_order
+from moo_mtl.training.precision import FULL, Precision
 from moo_mtl.training.task import Task
 
 BATCH = 1024  # examples at once; no result depends on it
@@ -36,7 +37,7 @@ def score(network: nn.Module, tasks: Sequence[Task], data: Data, *, device: torc
     Args:
         network: inputs to outputs by task.
         tasks: what to score.
-        data: examples, or an iterable of batches.
+        data: examples, or an iterable of batches, or one of these for each task.
         device: where the network is.
         dtype: of its inputs.
 
@@ -45,18 +46,17 @@ def score(network: nn.Module, tasks: Sequence[Task], data: Data, *, device: torc
     """
     parts: list[list[tuple[Tensor, Tensor]]] = [[] for _ in tasks]
     with evaluating(network):
-        for batch in in_order(data, BATCH, device, dtype):
-            outputs = outputs_of(network, batch.inputs, tasks)
-            for task, kept in zip(tasks, parts, strict=True):
-                output, target = outputs[task.output], target_of(batch, task.name)
-                if batch.present is not None:
-                    seen = batch.present[task.name]
-                    output, target = output[seen], target[seen]
-                kept.append((output, target))
+        for batch in in_order(data, BATCH):
+            for (task, output, examples), kept in zip(
+                per_task(network, tasks, batch.to(device, dtype), FULL), parts, strict=True
+            ):
+                if output is not None and examples is not None:
+                    target, seen = examples.targets[task.name], present_of(examples, task.name)
+                    kept.append((output, target) if seen is None else (output[seen], target[seen]))
     losses, metrics = [], {}
     for task, kept in zip(tasks, parts, strict=True):
         if not kept:
-            raise InputError("there is no example to score; the data are empty")
+            raise InputError(f"there is no example of task {task.name!r} to score; the data are empty")
         output, target = (torch.cat(pieces) for pieces in zip(*kept, strict=True))
         losses.append(task.criterion(output, target).double().mean())
         for metric in task.measures:
@@ -91,36 +91,79 @@ def outputs_of(network: nn.Module, inputs: Inputs, tasks: Sequence[Task]) -> Map
     return outputs
 
 
-def target_of(batch: Examples, name: str) -> Tensor:
-    """A task's targets.
+def require_targets(batch: Examples, tasks: Sequence[Task], all_of_them: bool = False) -> None:
+    """Refuse targets that are not called as the tasks are. A loader's batch may leave a task out, which is then absent.
 
     Raises:
-        InputError: there are none of that name.
+        InputError: a task has no target, and there are targets of no task, or tasks must not be left out.
     """
-    if name not in batch.targets:
-        raise unknown("target: the data have none for task", name, batch.targets)
-    return batch.targets[name]
+    known = {task.name for task in tasks}
+    missing = [task.name for task in tasks if task.name not in batch.targets]
+    if missing and (all_of_them or not known & batch.targets.keys() or batch.targets.keys() - known):
+        raise unknown("target: the data have none for task", missing[0], batch.targets)
 
 
-def losses_of(network: nn.Module, tasks: Sequence[Task], batch: Examples) -> Tensor:
-    """Mean loss of every task on a batch, ``[K]``, in one forward pass.
+def per_task(
+    network: nn.Module, tasks: Sequence[Task], batch: Batch, precision: Precision
+) -> Iterator[tuple[Task, Tensor | None, Examples | None]]:
+    """Each task's output on a batch, and the examples it is to be held against; ``None`` for those of an absent task.
+
+    There is one forward pass, or where every task has inputs of its own one for each.
 
     Raises:
-        InputError: a task has no output or no target, or labels are missing and its loss is not given per example.
+        InputError: the network gives no output of that name, or targets are not called as the tasks are.
     """
-    outputs = outputs_of(network, batch.inputs, tasks)
-    return torch.stack(
-        [
-            task.mean_loss(
-                outputs[task.output], target_of(batch, task.name), None if batch.present is None else batch.present[task.name]
-            )
-            for task in tasks
-        ]
-    )
+    if isinstance(batch, Domains):
+        for task in tasks:
+            examples = batch.of.get(task.name)
+            if examples is None:
+                yield task, None, None
+            else:
+                yield from per_task(network, (task,), examples, precision)
+        return
+    require_targets(batch, tasks)
+    with precision.forward():
+        outputs = outputs_of(network, batch.inputs, tasks)
+    outputs = precision.outputs(outputs)
+    for task in tasks:
+        yield task, outputs[task.output], batch if task.name in batch.targets else None
 
 
-def labels_in(tasks: Sequence[Task], batch: Examples) -> Tensor | None:
+def losses_of(network: nn.Module, tasks: Sequence[Task], batch: Batch, precision: Precision = FULL) -> Tensor:
+    """Mean loss of every task on a batch, ``[K]``; 0, still connected to the network, for a task without labels there.
+
+    Raises:
+        InputError: a task has no output, targets are not called as the tasks are, or labels are missing and the loss is not
+            given per example.
+    """
+    losses: list[Tensor | None] = []
+    for task, output, examples in per_task(network, tasks, batch, precision):
+        if output is None:
+            losses.append(None)
+        elif examples is None or len(examples) == 0:
+            losses.append(output[:0].sum())
+        else:
+            losses.append(task.mean_loss(output, examples.targets[task.name], present_of(examples, task.name)))
+    like = next(loss for loss in losses if loss is not None)
+    return torch.stack([torch.zeros_like(like.detach()) if loss is None else loss for loss in losses])
+
+
+def present_of(examples: Examples, name: str) -> Tensor | None:
+    """Whose label of a task is there, ``[N]`` bool; ``None`` where everyone's is."""
+    return None if examples.present is None else examples.present[name]
+
+
+def labels_in(tasks: Sequence[Task], batch: Batch) -> Tensor | None:
     """How many labels each task has in a batch, ``[K]``; ``None`` where every example has all."""
-    if batch.present is None:
-        return None
-    return torch.stack([batch.present[task.name].sum() for task in tasks])
+    if isinstance(batch, Examples):
+        if batch.present is None and all(task.name in batch.targets for task in tasks):
+            return None
+        return torch.stack([_labels(task.name, batch) for task in tasks])
+    return torch.stack([_labels(task.name, batch.of.get(task.name)) for task in tasks])
+
+
+def _labels(name: str, examples: Examples | None) -> Tensor:
+    if examples is None or name not in examples.targets:
+        return torch.tensor(0)
+    seen = present_of(examples, name)
+    return torch.tensor(len(examples)) if seen is None else seen.sum()

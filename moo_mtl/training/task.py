@@ -14,7 +14,7 @@ from moo_mtl.data.dataset import Dataset, Target
 from moo_mtl.errors import InputError, unknown
 from moo_mtl.training import pixels
 from moo_mtl.training.fairness import equal_opportunity
-from moo_mtl.training.metrics import METRICS, Metric
+from moo_mtl.training.metrics import METRICS, Metric, streamed
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -73,6 +73,10 @@ class Task:
             if metric not in METRICS:
                 raise unknown(f"metric of task {self.name!r}:", metric, METRICS)
             return METRICS[metric]
+        if hasattr(metric, "update") and hasattr(metric, "compute"):
+            higher = getattr(metric, "higher_is_better", None) if self.higher_is_better is None else self.higher_is_better
+            if higher is not None:
+                return streamed(metric, higher)
         if self.higher_is_better is None:
             raise InputError(f"task {self.name!r}: say higher_is_better=True or False for the metric {metric!r}")
         return Metric(getattr(metric, "__name__", "metric"), metric, self.higher_is_better)

@@ -11,11 +11,13 @@ from torch import nn
 
 from moo_mtl.certificate import Certificate
 from moo_mtl.data.dataset import Examples
-from moo_mtl.errors import InputError, unknown
+from moo_mtl.engines import Processes
+from moo_mtl.errors import InputError
 from moo_mtl.models.multi_head import shared_parameters
+from moo_mtl.models.synchronised import synchronised
 from moo_mtl.rules.rule import Rule, require_rule
 from moo_mtl.rules.slot import Schedule
-from moo_mtl.training import generators
+from moo_mtl.training import generators, precision
 from moo_mtl.training.balancer import Balancer
 from moo_mtl.training.batches import Data
 from moo_mtl.training.certificates import certificate
@@ -23,8 +25,11 @@ from moo_mtl.training.checkpoint import Checkpoint
 from moo_mtl.training.history import History
 from moo_mtl.training.identity import identity
 from moo_mtl.training.loop import Loop
-from moo_mtl.training.scoring import Scores, score, target_of
+from moo_mtl.training.schedules import Scheduler
+from moo_mtl.training.scoring import Scores, require_targets, score
 from moo_mtl.training.selection import Selection, selection
+from moo_mtl.training.settings import OPTIMIZERS, require_data, require_settings
+from moo_mtl.training.step_log import StepLog
 from moo_mtl.training.task import Task
 
 Optimizer = Literal["sgd", "adam", "adamw"] | Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
@@ -53,12 +58,26 @@ class Trainer:
         every: number of steps for which weights are kept, see ``Balancer``.
         preference: one number per task, for rules that follow one.
         clip: longest gradient of all parameters together, after balancing.
+        accumulate: pass every batch in so many parts, whose rows are added up: the step of the whole batch for the memory of
+            a part. Engines without rows refuse.
+        precision: ``"full"``, or ``"bf16"`` or ``"fp16"`` for mixed precision (autocast, for ``"fp16"`` with a gradient
+            scaler): parameters, losses and all that a rule sees keep float32's digits. Scores and certificates are in full.
+        scheduler: a function from the optimiser to a scheduler of torch, which steps after every epoch; ``schedules.get`` has
+            some by name.
+        average: keep an exponential average of the parameters that forgets ``1 - average`` of itself at every step; it is what
+            validation sees, and what the model is left with.
         certify_every: steps between half-batch estimates of Pareto-stationarity; 0 for none. The full training set and the
             validation set are always certified at the end. None of this counts into step times or changes the training.
         until: stop after the first epoch in which every task's mean training loss is below this.
         select: which epoch's parameters to keep when there are validation data: ``"loss"`` (lowest geometric mean of the
             losses), ``"metric"`` (best mean of each task's first metric), or a function of ``Scores`` and tasks whose lowest
             value is best.
+        patience: stop after so many epochs in a row in which validation has seen no better one.
+        log_every: steps between lines of the step log; 0 for none. Logging changes no step.
+        tensorboard: whether the log is written as TensorBoard's event files as well.
+        distributed: whether the processes that ``torch.distributed`` has joined train this model together. Each reads the same
+            batches and computes its part of them; the run is that of one process (see ``Balancer``), with batch
+            normalisation over all parts. The first process writes all files.
         device: where to train; by default where the model is.
         dtype: of parameters and inputs; by default the model's.
 
@@ -86,22 +105,36 @@ class Trainer:
         every: int = 1,
         preference: Sequence[float] | None = None,
         clip: float | None = None,
+        accumulate: int = 1,
+        precision: precision.Name = "full",
+        scheduler: Scheduler | None = None,
+        average: float | None = None,
         certify_every: int = 0,
         until: float | None = None,
         select: str | Selection = "loss",
+        patience: int | None = None,
+        log_every: int = 0,
+        tensorboard: bool = False,
+        distributed: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         require_rule(rule, "Trainer")
         self.model = model.to(device=device, dtype=dtype)
+        self.across: Processes | None = None
+        if distributed:
+            self.model = synchronised(self.model)
+            self.across = Processes(self.model)
         self.tasks, self.names = tuple(tasks), tuple(task.name for task in tasks)
         self.rule, self.epochs, self.batch_size = rule, epochs, batch_size
         self.optimizer, self.lr, self.momentum, self.weight_decay = optimizer, lr, momentum, weight_decay
         self.seed, self.clip, self.certify_every, self.until = seed, clip, certify_every, until
+        self.accumulate, self.precision, self.scheduler, self.average = accumulate, precision, scheduler, average
+        self.patience, self.log_every, self.tensorboard = patience, log_every, tensorboard
         self.select = selection(select)
         self.preference = None if preference is None else torch.tensor(preference, dtype=torch.float64)
-        self.shared = _parameters(model if shared is None else shared)
-        self._check()
+        self.shared = _parameters(self.model if shared is None else shared)
+        require_settings(self, engine)
         self.device, self.dtype = self.shared[0].device, self.shared[0].dtype
         if self.preference is not None:
             self.preference = self.preference.to(self.device)
@@ -115,33 +148,41 @@ class Trainer:
         *,
         checkpoint: str | Path | None = None,
         checkpoint_interval: float = 5.0,
+        log: str | Path | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> History:
         """Train, and leave the model with the parameters of the epoch that validation prefers (the last one without).
 
         Args:
             train: examples, or an iterable of batches: ``(inputs, {task: targets})``, ``(inputs, targets, present)`` or
-                ``Examples``. A loader must shuffle with the global generator, if a run is to be resumed exactly.
+                ``Examples``. A loader must shuffle with the global generator, if a run is to be resumed exactly. A task whose
+                targets a batch leaves out is absent there. A mapping from each task's name to such data gives every task
+                inputs of its own; an epoch is as long as the longest.
             validation: for model selection; the same kinds. Test data have no place here.
             checkpoint: a file to keep the state in. If it is there, training goes on from it, bit-identical to a run that was
                 never interrupted. All settings must be as they were, but for a larger number of epochs.
             checkpoint_interval: seconds between writes of that file.
+            log: a folder for the step log, for ``log_every``.
             progress: called with the number of epochs done, after each.
 
         Raises:
-            InputError: a task has no output or no target.
+            InputError: a task has no output or no target, or what an option needs is not there.
             NonFiniteError: a loss is not finite; the message names the task and the step.
             RunError: the checkpoint is damaged, of another run, or cannot be written.
         """
         parts = [part if part is None else self._placed(part) for part in (train, validation)]
         for part in parts:
             self._check_targets(part)
+        require_data(self, validation is not None, log is not None)
+        steps = None
+        if log is not None and self.log_every and (self.across is None or self.across.first):
+            steps = StepLog(Path(log), self.log_every, self.names, self.tensorboard)
         keeper = None if checkpoint is None else Checkpoint(Path(checkpoint), identity(self, train), checkpoint_interval)
         training = self.model.training
         try:
             with generators.seeded(self.seed, self.device):
                 assert parts[0] is not None
-                return Loop(self, parts[0], parts[1], keeper).run(progress)
+                return Loop(self, parts[0], parts[1], keeper, steps).run(progress)
         finally:
             self.model.train(training)
 
@@ -159,7 +200,9 @@ class Trainer:
 
     def new_balancer(self) -> Balancer:
         """A balancer before its first step."""
-        return Balancer(self.rule, self.shared, seed=self.seed, **self.balancing)
+        return Balancer(
+            self.rule, self.shared, seed=self.seed, certify_every=self.log_every, across=self.across, **self.balancing
+        )
 
     def new_optimizer(self) -> torch.optim.Optimizer:
         """An optimiser before its first step."""
@@ -174,51 +217,25 @@ class Trainer:
         return OPTIMIZERS[self.optimizer](parameters, **options)
 
     def _placed(self, data: Data) -> Data:
+        if isinstance(data, Mapping):
+            return {task: self._placed(source) for task, source in data.items()}
         return data.to(self.device, self.dtype) if isinstance(data, Examples) else data
 
     def _check_targets(self, data: Data | None) -> None:
-        if isinstance(data, Examples):
-            if len(data) == 0:
-                raise InputError("there is no example; the data are empty")
-            for name in self.names:
-                target_of(data, name)
-
-    def _check(self) -> None:
-        if not self.tasks:
-            raise InputError("the list of tasks is empty; give at least one Task(name, loss)")
-        for name in self.names:
-            if self.names.count(name) > 1:
-                raise InputError(f"two tasks are called {name!r}; names must differ")
-        if not self.shared:
-            raise InputError("no shared parameter requires a gradient; name them with shared=...")
-        if self.preference is not None and self.preference.shape != (len(self.tasks),):
-            raise InputError(f"preference must have one number per task ({len(self.tasks)}), found {self.preference.tolist()}")
-        if not callable(self.optimizer):
-            if self.optimizer not in OPTIMIZERS:
-                raise unknown("optimizer", self.optimizer, OPTIMIZERS)
-            if self.lr is None:
-                raise InputError(f"optimizer {self.optimizer!r} needs a learning rate; give lr=...")
-            if self.momentum and self.optimizer != "sgd":
-                raise InputError(f"momentum={self.momentum} is SGD's; {self.optimizer!r} has none")
-        least_one = {"epochs": self.epochs, "batch_size": 1 if self.batch_size is None else self.batch_size}
-        _refuse(least_one, lambda value: value < 1, "at least 1")
-        _refuse({"lr": self.lr, "clip": self.clip, "until": self.until}, lambda value: value <= 0, "positive")
-        not_negative = {"momentum": self.momentum, "weight_decay": self.weight_decay, "certify_every": self.certify_every}
-        _refuse(not_negative, lambda value: value < 0, "at least 0")
-
-
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "sgd": torch.optim.SGD,
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-}
+        if isinstance(data, Mapping):
+            if set(data) != set(self.names):
+                raise InputError(
+                    f"there are data for {', '.join(data)}, and the tasks are {', '.join(self.names)}; give data for each task"
+                )
+            sources: list[tuple[Sequence[Task], Any]] = [((task,), data[task.name]) for task in self.tasks]
+        else:
+            sources = [(self.tasks, data)]
+        for tasks, source in sources:
+            if isinstance(source, Examples):
+                if len(source) == 0:
+                    raise InputError("there is no example; the data are empty")
+                require_targets(source, tasks, all_of_them=True)
 
 
 def _parameters(shared: nn.Module | Iterable[nn.Parameter]) -> list[nn.Parameter]:
     return shared_parameters(shared) if isinstance(shared, nn.Module) else list(shared)
-
-
-def _refuse(numbers: Mapping[str, Any], wrong: Callable[[float], bool], expected: str) -> None:
-    for name, value in numbers.items():
-        if isinstance(value, (int, float)) and wrong(value):
-            raise InputError(f"{name} must be {expected}, found {value}")
