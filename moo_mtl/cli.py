@@ -7,6 +7,7 @@ import sys
 import typer
 
 from moo_mtl.commands.data import data
+from moo_mtl.commands.compare import compare
 from moo_mtl.commands.front import front
 from moo_mtl.commands.list_ import list_
 from moo_mtl.commands.report import report
@@ -52,6 +53,7 @@ app.command("list")(list_)
 app.command()(run)
 app.command()(sweep)
 app.command()(results)
+app.command()(compare)
 app.command()(show)
 app.command()(front)
 app.command()(report)

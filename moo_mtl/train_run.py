@@ -80,8 +80,12 @@ def _trainer(config: TrainRun, dataset: Dataset) -> Trainer:
 
 
 def _metrics(trainer: Trainer, history: History, dataset: Dataset) -> dict[str, Any]:
-    """Of the epoch kept: each task's first metric on the test part and the certificates; then everything else by group."""
-    scores = trainer.score(dataset.test)
+    """Of the epoch kept: each task's first metric on the test part and the certificates; then everything else by group.
+
+    The validation score is what the epoch was chosen by, lower is better; settings are to be chosen by it as well, never by the
+    test part.
+    """
+    scores, validation = trainer.score(dataset.test), trainer.score(dataset.validation)
     measures = {f"{task.name}/{metric.name}": metric for task in trainer.tasks for metric in task.measures}
     first = [f"{task.name}/{task.measures[0].name}" for task in trainer.tasks if task.measures]
     headline: dict[str, Any] = {key.replace("/", " "): scores.metrics[key] for key in first}
@@ -93,12 +97,15 @@ def _metrics(trainer: Trainer, history: History, dataset: Dataset) -> dict[str, 
         "test": scores.metrics,
         "better": {key: "higher" if metric.higher_is_better else "lower" for key, metric in measures.items()},
         "test loss": dict(zip(history.tasks, scores.losses.tolist(), strict=True)),
+        "validation": validation.metrics,
+        "validation loss": dict(zip(history.tasks, validation.losses.tolist(), strict=True)),
         "lower bound": {part: float(lower) for part, (lower, _) in history.certificates.items()},
         "training": {
             "epochs": history.epochs,
             "best epoch": history.best_epoch,
             "steps": history.steps,
             "ms per step": 1000 * float(history.seconds.mean()),
+            "validation score": trainer.select(validation, trainer.tasks),
         },
     }
     metrics: dict[str, Any] = resolving.plain({**headline, **groups})

@@ -2,12 +2,14 @@
 
 from moo_mtl.plotting import style
 from moo_mtl.plotting.curves import certificate, learning_curves, task_weights
+from moo_mtl.plotting.differences import critical_differences
 from moo_mtl.plotting.fronts import front, parallel_coordinates, petal, radviz
 from moo_mtl.plotting.panels import front_panels
 from moo_mtl.plotting.tracks import landscape, loss_space, pareto_set, trajectories
 
 __all__ = [
     "certificate",
+    "critical_differences",
     "front",
     "front_panels",
     "landscape",
