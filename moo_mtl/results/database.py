@@ -55,8 +55,6 @@ class Database:
 
     def refresh(self) -> None:
         """Look again at every run not known to be finished or failed; a driver that was killed may have missed its end."""
-        if not self.file.exists():
-            self.rebuild()
         open_ = self._sound(lambda: [name for name, state in self._states() if state not in FINAL])
         begun = [Run(self.root / experiment / hash_, {}) for experiment, hash_ in open_]
         self.record((run, "") for run in map(_configured, begun) if run is not None)
@@ -68,7 +66,7 @@ class Database:
             part.unlink(missing_ok=True)
             folders = sorted(file.parent for file in self.root.glob("*/*/status.json"))
             runs = [run for run in (_configured(Run(folder, {})) for folder in folders) if run is not None]
-            with closing(_connected(part)) as connection:
+            with closing(_connected(part, create=True)) as connection:
                 _insert(connection, map(read, runs))
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             for beside in ("-wal", "-shm"):
@@ -94,9 +92,10 @@ class Database:
         """The action's value; where the file turns out to be damaged, it is made anew and the action done again."""
         try:
             return action()
-        except _OtherVersionError as error:
+        except _AbsentError as error:
             count = self.rebuild()
-            self.say(f"{self.file} was {error}; it has been made anew from {count} run folders")
+            if count:
+                self.say(f"{self.file} {error}; it has been made from {count} run folders")
             return action()
         except sqlite3.DatabaseError as error:
             if _cannot_write(error):
@@ -116,19 +115,19 @@ class Database:
             raise RunError(f"cannot write {self.file}: {error}; the runs themselves are kept in their folders") from error
 
 
-class _OtherVersionError(Exception):
-    """The file has other columns than this version's."""
+class _AbsentError(Exception):
+    """There is no database of this version's columns."""
 
 
-def _connected(file: Path) -> sqlite3.Connection:
+def _connected(file: Path, *, create: bool = False) -> sqlite3.Connection:
     connection = sqlite3.connect(file, timeout=PATIENCE, isolation_level=None)
     try:
         (found,) = connection.execute("PRAGMA user_version").fetchone()
-        if found == 0:
+        if create:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+            connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
         elif found != VERSION:
-            raise _OtherVersionError("of another version")
+            raise _AbsentError("was of another version" if found else "was not there")
         connection.execute("PRAGMA synchronous = NORMAL")
     except BaseException:
         connection.close()

@@ -107,7 +107,7 @@ def _select(connection: sqlite3.Connection, where: str, metrics: Sequence[str]) 
     try:
         return connection.execute(f"SELECT {wanted} FROM ({table}){condition} ORDER BY id", tuple(metrics)).fetchall()
     except (sqlite3.Error, sqlite3.Warning) as error:
-        raise _sentence(where, str(error), [*COLUMNS, *metrics]) from error
+        raise _sentence(where, str(error).partition("\n")[0], [*COLUMNS, *metrics]) from error
 
 
 def _sentence(where: str, error: str, columns: Sequence[str]) -> InputError:

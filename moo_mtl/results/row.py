@@ -19,11 +19,11 @@ FINAL = ("finished", "failed", "damaged")  # what only another attempt changes
 
 _NAMES = ", ".join(f'"{column}"' for column in COLUMNS)
 SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS runs (id INTEGER PRIMARY KEY, {_NAMES}, UNIQUE (experiment, hash));
-CREATE INDEX IF NOT EXISTS by_rule ON runs (rule, problem, data);
-CREATE INDEX IF NOT EXISTS by_state ON runs (state);
-CREATE TABLE IF NOT EXISTS metrics (name TEXT, run INTEGER, value REAL, PRIMARY KEY (name, run)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS by_run ON metrics (run);
+CREATE TABLE runs (id INTEGER PRIMARY KEY, {_NAMES}, UNIQUE (experiment, hash));
+CREATE INDEX by_rule ON runs (rule, problem, data);
+CREATE INDEX by_state ON runs (state);
+CREATE TABLE metrics (name TEXT, run INTEGER, value REAL, PRIMARY KEY (name, run)) WITHOUT ROWID;
+CREATE INDEX by_run ON metrics (run);
 """
 VERSION = crc32(SCHEMA.encode()) & 0x7FFFFFFF  # a database of other columns is made anew
 

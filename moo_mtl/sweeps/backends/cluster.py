@@ -10,7 +10,7 @@ from typing import Any
 from moo_mtl.errors import InputError, RunError
 from moo_mtl.progress import Reporter
 from moo_mtl.sweeps.backends import Ends
-from moo_mtl.sweeps.backends.worker import arguments, in_worker, killed
+from moo_mtl.sweeps.backends.worker import ends, killed, obey, order
 from moo_mtl.sweeps.job import Job
 
 PATIENCE = 10.0  # seconds to wait for the scheduler
@@ -20,7 +20,8 @@ PATIENCE = 10.0  # seconds to wait for the scheduler
 class Cluster:
     """The workers of a Dask scheduler, which see the same files and have the same version of this package.
 
-    Dask gives a job to another worker when its own is lost. A job that has lost its worker three times has failed.
+    Dask gives a job to another worker when its own is lost. A job that has lost as many as the
+    scheduler allows has failed.
     """
 
     scheduler: str
@@ -37,14 +38,14 @@ class Cluster:
             raise RunError(f"there is no Dask scheduler at {self.scheduler}: {error}; start one with dask scheduler") from error
         with client:
             _require_workers(client.scheduler_info(n_workers=-1)["workers"], waiting)
-            futures = {client.submit(in_worker, *arguments(job), **_wants(job)): job for job in waiting}
+            futures = {client.submit(obey, order(job), **_wants(job)): job for job in waiting}
             for future in distributed.as_completed(futures):
                 job = futures[future]
                 try:
-                    ends = future.result()
+                    found = ends(job, future.result())
                 except distributed.KilledWorker:
-                    ends = killed(job, "three workers of the cluster died on it; moo-mtl sweep --retry tries again")
-                yield job, ends
+                    found = killed(job, "several workers of the cluster died on it; moo-mtl sweep --retry tries again")
+                yield job, found
                 future.release()
 
 

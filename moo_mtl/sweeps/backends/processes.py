@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from moo_mtl.errors import RunError
 from moo_mtl.progress import Reporter
 from moo_mtl.sweeps.backends import Ends
-from moo_mtl.sweeps.backends.worker import arguments, in_worker, killed
-from moo_mtl.sweeps.job import End, Job, end_of
+from moo_mtl.sweeps.backends.worker import Answers, Order, ends, killed, obey, order
+from moo_mtl.sweeps.job import Job, end_of
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Processes:
         left, suspects = {job.name: job for job in jobs}, []
         while left:
             began = time.time()
-            for name, ends in _computed(list(left.values()), self.count):
-                if ends is not None:
-                    yield left.pop(name), ends
+            for name, answers in _computed(list(left.values()), self.count):
+                if answers is not None:
+                    yield left[name], ends(left.pop(name), answers)
                     continue
                 accused = [job for job in left.values() if _begun(job, began)]
                 if not accused:
@@ -38,27 +38,27 @@ class Processes:
                 suspects += [left.pop(job.name) for job in accused]
                 reporter.say(f"a worker process died; {len(suspects)} jobs will go on from their checkpoints, one at a time")
         for job in suspects:
-            for _, ends in _computed([job], self.count):
-                yield job, killed(job, DIED) if ends is None else ends
+            for _, answers in _computed([job], self.count):
+                yield job, killed(job, DIED) if answers is None else ends(job, answers)
 
 
 DIED = "its worker process died twice, the second time alone: killed, or out of memory; moo-mtl sweep --retry tries again"
 
 
-def _computed(jobs: Sequence[Job], count: int) -> Iterator[tuple[str, list[End] | None]]:
-    """Names of jobs with the ends of their runs, and ``None`` when a worker has died, and with it the pool."""
+def _computed(jobs: Sequence[Job], count: int) -> Iterator[tuple[str, Answers | None]]:
+    """Names of jobs with what has come of them, and ``None`` when a worker has died, and with it the pool."""
     from joblib import Parallel, delayed
 
     # Two workers at least: with one, joblib would compute in this process, and a death would be ours.
     pool = Parallel(n_jobs=max(2, count), backend="loky", return_as="generator_unordered", batch_size=1)
     try:
-        yield from pool(delayed(_named)(*arguments(job)) for job in jobs)
+        yield from pool(delayed(_named)(order(job)) for job in jobs)
     except BrokenProcessPool:
         yield "", None
 
 
-def _named(job: Job, home: str, sources: str) -> tuple[str, list[End]]:
-    return job.name, in_worker(job, home, sources)
+def _named(order: Order) -> tuple[str, Answers]:
+    return order.job.name, obey(order)
 
 
 def _begun(job: Job, since: float) -> bool:
