@@ -6,8 +6,8 @@ import sys
 
 import typer
 
-from moo_mtl.commands.data import data
 from moo_mtl.commands.compare import compare
+from moo_mtl.commands.data import data
 from moo_mtl.commands.front import front
 from moo_mtl.commands.list_ import list_
 from moo_mtl.commands.report import report
