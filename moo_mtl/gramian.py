@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-BLOCK = 65_536  # columns multiplied in the rows' own precision before their products are added in float64
+BLOCK = 65_536  # columns whose products are formed in float32 before they are added in float64
+_CACHED = 65_536  # numbers converted to float64 at a time: on a CPU they should stay in its cache
 
 
 def gramian(rows: Tensor) -> Tensor:
@@ -22,7 +23,12 @@ def gramian(rows: Tensor) -> Tensor:
 
 def cross_gramian(left: Tensor, right: Tensor) -> Tensor:
     r"""Products :math:`J_a J_b^\top` of the gradients of two batches, ``[..., K, D]`` twice to ``[..., K, K]`` in float64."""
-    if left.dtype == torch.float64 or left.shape[-1] <= BLOCK:
+    width = BLOCK if left.device.type != "cpu" else max(_CACHED // max(left.shape[-2], 1), 1024)
+    if left.dtype == torch.float64 or left.shape[-1] <= width:
         return left.double() @ right.double().mT
-    blocks = zip(left.split(BLOCK, dim=-1), right.split(BLOCK, dim=-1), strict=True)
-    return torch.stack([a.double() @ b.double().mT for a, b in blocks]).sum(dim=0)
+    total = torch.zeros((), dtype=torch.float64, device=left.device)
+    for start in range(0, left.shape[-1], width):
+        part = left[..., start : start + width].double()
+        other = part if left is right else right[..., start : start + width].double()
+        total = total + part @ other.mT
+    return total

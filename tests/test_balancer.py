@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from moo_mtl import Balancer, rules
+from moo_mtl import Balancer, Needs, rules
 from moo_mtl.errors import InputError, NonFiniteError
 from moo_mtl.rules import compose, losses, memory, output, scaling, weights
 
@@ -90,13 +90,25 @@ def test_heads_follow_the_papers():
     assert bmtl.heads.tolist() == bmtl.weights.tolist()
 
 
-def test_loss_only_rules_cost_one_backward_pass():
-    net = Net()
-    passes = []
+LOSS_ONLY = [
+    name
+    for name in rules.ZOO
+    if not rules.get(name).needs & (Needs.GRAMIAN | Needs.PRODUCTS | Needs.ROWS | Needs.CROSS | Needs.POPULATION)
+]
+
+
+@pytest.mark.parametrize("name", LOSS_ONLY)
+def test_loss_only_rules_cost_one_backward_pass(name):
+    net, passes = Net(), []
     net.trunk["first"].register_forward_hook(lambda module, inputs, out: out.register_hook(lambda _: passes.append(1)) and None)
-    Balancer(rules.bmtl(), net.trunk).backward(net.losses())
+    report = Balancer(rules.get(name), net.trunk).backward(net.losses(), preference=torch.tensor([0.4, 0.6]))
     assert len(passes) == 1
-    passes.clear()
+    assert report.engine is None
+
+
+def test_exact_rules_cost_a_pass_for_each_task():
+    net, passes = Net(), []
+    net.trunk["first"].register_forward_hook(lambda module, inputs, out: out.register_hook(lambda _: passes.append(1)) and None)
     Balancer(rules.mgda(), net.trunk, engine="looped").backward(net.losses())
     assert len(passes) == 2
 

@@ -137,3 +137,35 @@ def test_a_model_that_returns_an_object_of_losses(name):
         optimizer.step()
     after = losses(slice(None))
     assert all(float(after[task].detach()) < 0.5 * before[task] for task in before)
+
+
+@pytest.mark.filterwarnings("default")  # those of transformers itself are not ours to mend
+@pytest.mark.parametrize("engine", ["auto", "gramian", "products"])
+def test_a_transformers_encoder_with_a_head_for_each_task(engine):
+    """A randomly initialised BERT of the library itself: a sentence task and a token task on one encoder."""
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed (extra: integrations)")
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=11, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=8, attn_implementation="eager", hidden_dropout_prob=0.0,
+    )  # fmt: skip
+    encoder = transformers.BertModel(config, add_pooling_layer=False)
+    classifier, tagger = nn.Linear(16, 3), nn.Linear(16, 4)
+    ids = torch.randint(0, 11, (16, 6))
+
+    def losses():
+        hidden = encoder(input_ids=ids).last_hidden_state
+        return {
+            "class": nn.functional.cross_entropy(classifier(hidden[:, 0]), ids[:, 0] % 3),
+            "tags": nn.functional.cross_entropy(tagger(hidden).flatten(0, 1), (ids % 4).flatten()),
+        }
+
+    balancer = Balancer(rules.mgda(), encoder, engine=engine)
+    optimizer = torch.optim.AdamW([*encoder.parameters(), *classifier.parameters(), *tagger.parameters()], lr=5e-3)
+    before = losses()
+    for _ in range(30):
+        report = balancer.backward(losses())
+        optimizer.step()
+    after = losses()
+    assert report.engine == balancer.chosen
+    assert all(float(after[task].detach()) < 0.5 * float(before[task].detach()) for task in before)

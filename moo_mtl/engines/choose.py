@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -16,6 +16,18 @@ from moo_mtl.engines.products import products
 from moo_mtl.engines.split import features, layered, vmapped
 from moo_mtl.errors import InputError
 from moo_mtl.observation import Needs
+
+
+class Choice(NamedTuple):
+    """An engine, and why it was taken.
+
+    Attributes:
+        name: a key of ``ENGINES``.
+        why: in words.
+    """
+
+    name: str
+    why: str
 
 
 class Engine(Protocol):
@@ -42,10 +54,8 @@ ENGINES: dict[str, Engine] = {
 _WITH_ROWS = ("looped", "vmapped")
 
 
-def choose(
-    name: str, losses: Tensor, shared: Sequence[Tensor], rule: str, needs: Needs, rows_for: str | None
-) -> tuple[str, str]:
-    """The engine's name and the reason, in words.
+def choose(name: str, losses: Tensor, shared: Sequence[Tensor], rule: str, needs: Needs, rows_for: str | None) -> Choice:
+    """The engine that looks, and why.
 
     Args:
         name: what the user asks for; ``"auto"`` looks at the graph.
@@ -75,34 +85,41 @@ def choose(
             )
         if name == "products" and needs & (Needs.GRAMIAN | Needs.ROWS | Needs.CROSS):
             raise InputError(
-                f"engine 'products' never forms the Gramian that rule {rule} needs; it serves min-norm without a scale slot"
+                f"engine 'products' never forms the Gramian that rule {rule} needs; use 'auto', or a rule of min-norm, "
+                f"DualProj or CAGrad without a scale slot"
             )
-        return name, "as asked"
+        return Choice(name, "as asked")
     if stacked:
-        return "looped", "stacked networks are batched already"
+        return Choice("looped", "stacked networks are batched already")
     return _by_graph(losses, shared, what)
 
 
-def _by_graph(losses: Tensor, shared: Sequence[Tensor], rows_for: str | None) -> tuple[str, str]:
+def _by_graph(losses: Tensor, shared: Sequence[Tensor], rows_for: str | None) -> Choice:
     if reentrant(losses):
-        return "looped", "a re-entrant checkpoint hides its parameters from the graph"
+        return Choice("looped", "a re-entrant checkpoint hides its parameters from the graph")
     body = anatomy(losses)
     operations = [node.name() for node in body.nodes]
     if any("Convolution" in operation for operation in operations):
-        return "looped", "the trunk convolves, and a convolution's weight gradients cost the same in every engine"
+        return Choice("looped", "the trunk convolves, and a convolution's weight gradients cost the same in every engine")
     if any("SyncBatchNorm" in operation for operation in operations):
-        return "looped", "batch normalisation over several processes takes one task's pass at a time"
+        return Choice("looped", "batch normalisation over several processes takes one task's pass at a time")
     if any("Checkpoint" in operation or "Compiled" in operation for operation in operations):
-        return "looped", "the trunk holds operations that cannot be taken apart"
+        return Choice("looped", "the trunk holds operations that cannot be taken apart")
     n_tasks, size = losses.shape[-1], sum(parameter.numel() for parameter in shared)
     if n_tasks * size <= _SMALL:
-        return "vmapped", f"K = {n_tasks} gradients of {size} parameters are so small that calls cost more than arithmetic"
+        return Choice(
+            "vmapped", f"K = {n_tasks} gradients of {size} parameters are so small that calls cost more than arithmetic"
+        )
     if rows_for is not None:
-        return "looped", f"{rows_for} rows, and one pass after the other writes them with the least memory"
+        return Choice("looped", f"{rows_for} rows, and one pass after the other writes them with the least memory")
     dense = sum(parameter.numel() for layer in dense_layers(body, shared, n_tasks) for parameter in layer.parameters)
     if dense > size / 2:
-        return "gramian", f"{dense / size:.0%} of the trunk is in dense layers whose Gramian is cheaper than their gradients"
-    return "looped", "the batch is large against the trunk's layers, so that gradients are the cheapest way to the Gramian"
+        return Choice(
+            "gramian", f"{dense / size:.0%} of the trunk is in dense layers whose Gramian is cheaper than their gradients"
+        )
+    return Choice(
+        "looped", "the batch is large against the trunk's layers, so that gradients are the cheapest way to the Gramian"
+    )
 
 
 _SMALL = 200_000  # numbers in K rows; measured on one core with two dense layers, K from 5 to 20, batches of 32 to 256

@@ -70,7 +70,7 @@ def dense_layers(body: Anatomy, shared: Sequence[Tensor], n_tasks: int) -> list[
     parents = Counter(below for node in body.nodes for below, _ in node.next_functions)
     found = []
     for node in body.nodes:
-        layer = _dense(node)
+        layer = dense_at(node)
         if layer is None or not all(id(p) in ours and body.uses[id(p)] == 1 for p in layer.parameters):
             continue
         turned = node.next_functions[-1][0]
@@ -79,7 +79,8 @@ def dense_layers(body: Anatomy, shared: Sequence[Tensor], n_tasks: int) -> list[
     return found
 
 
-def _dense(node: Node) -> Dense | None:
+def dense_at(node: Node) -> Dense | None:
+    """The dense layer that the operation ``node`` is; ``None`` if it is another, or its parameters are no leaves."""
     if node.name() == "AddmmBackward0":
         if node._saved_alpha != 1 or node._saved_beta != 1:
             return None

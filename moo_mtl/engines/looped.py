@@ -19,6 +19,7 @@ def looped(
     retain_graph: bool = False,
     here: Sequence[bool] | None = None,
     seed: Tensor | None = None,
+    into: Tensor | None = None,
 ) -> Look:
     """One backward pass per task, through trunk and heads together.
 
@@ -30,9 +31,11 @@ def looped(
         here: for each task whether it is present; one that is not has gradient 0.
         seed: the gradient that each loss has of itself, ``[...]`` or ``[..., K]``: 1, the factor of a gradient scaler, or this
             process's share of the batch; the look carries it.
+        into: the rows of a look that nobody looks at any more, to be written over: asking for K x D fresh numbers at every
+            step can cost more than the passes.
     """
     batch, n_tasks = losses.shape[:-1], losses.shape[-1]
-    rows, parts = empty_rows(shared, batch, n_tasks, losses)
+    rows, parts = empty_rows(shared, batch, n_tasks, losses, into)
     heads: list[Sequence[Tensor | None]] = []
     starts, one, hidden = roots(losses, here), ones(losses, seed), reentrant(losses)
     for task, start in enumerate(starts):
@@ -54,13 +57,17 @@ def looped(
     )
 
 
-def empty_rows(shared: Sequence[Tensor], batch: torch.Size, n_tasks: int, losses: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
-    """Rows yet to be written, ``[..., K, D]``, and a view of them for each parameter, ``[..., K, D_p]``."""
+def empty_rows(
+    shared: Sequence[Tensor], batch: torch.Size, n_tasks: int, losses: Tensor, into: Tensor | None = None
+) -> tuple[Tensor, Sequence[Tensor]]:
+    """Rows yet to be written, ``[..., K, D]`` (in ``into`` if it fits), and a view for each parameter, ``[..., K, D_p]``."""
     dtype = torch.promote_types(losses.dtype, torch.float32)
     for parameter in shared:
         dtype = torch.promote_types(dtype, parameter.dtype)
     widths = [parameter.numel() // max(batch.numel(), 1) for parameter in shared]
-    rows = torch.empty(*batch, n_tasks, sum(widths), dtype=dtype, device=losses.device)
+    shape = (*batch, n_tasks, sum(widths))
+    fits = into is not None and into.shape == shape and into.dtype == dtype and into.device == losses.device
+    rows = into if into is not None and fits else torch.empty(shape, dtype=dtype, device=losses.device)
     return rows, rows.split(widths, dim=-1)
 
 
@@ -72,13 +79,13 @@ def combined(weights: Tensor, rows: Tensor) -> Tensor:
 def summed(factors: Tensor, gradients: Sequence[Sequence[Tensor | None]], parameters: Sequence[Tensor]) -> list[Tensor | None]:
     """For each parameter the sum of the tasks' gradients with ``factors`` ``[..., K]``; ``None`` where no task reaches it."""
     totals: list[Tensor | None] = []
-    for place, parameter in enumerate(parameters):
+    each = factors.unbind(dim=-1)
+    for parameter, by_task in zip(parameters, zip(*gradients, strict=True), strict=True):
         total: Tensor | None = None
-        for task, found in enumerate(gradients):
-            gradient = found[place]
+        for factor, gradient in zip(each, by_task, strict=True):
             if gradient is not None:
-                factor = factors[..., task].to(gradient.dtype)
+                factor = factor.to(gradient.dtype)
                 part = factor.reshape(factor.shape + (1,) * (parameter.dim() - factor.dim())) * gradient
-                total = part if total is None else total + part
+                total = part if total is None else total.add_(part)
         totals.append(total)
     return totals

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
@@ -56,9 +57,9 @@ def solved(name: str, solver: Callable[[Observation], Solution], needs: Needs = 
     return stateless(name, weigh, needs)
 
 
-min_norm = solved("min-norm", lambda obs: _min_norm(obs), Needs.PRODUCTS)
+min_norm = solved("min-norm", lambda obs: _either(obs, solvers.min_norm, solvers.min_norm_by_products), Needs.PRODUCTS)
 upgrad = solved("upgrad", lambda obs: solvers.upgrad(_gramian(obs), present=obs.present))
-dualproj = solved("dualproj", lambda obs: solvers.dualproj(_gramian(obs), present=obs.present))
+dualproj = solved("dualproj", lambda obs: _either(obs, solvers.dualproj, solvers.dualproj_by_products), Needs.PRODUCTS)
 nash = solved("nash", lambda obs: solvers.nash(_gramian(obs), present=obs.present))
 config = solved("config", lambda obs: solvers.config(_gramian(obs), present=obs.present))
 
@@ -68,7 +69,8 @@ def fairgrad(alpha: float) -> Slot[Weighing]:
 
 
 def cagrad(c: float) -> Slot[Weighing]:
-    return solved("cagrad", lambda obs: solvers.cagrad(_gramian(obs), c, present=obs.present))
+    exact, by_products = partial(solvers.cagrad, c=c), partial(solvers.cagrad_by_products, c=c)
+    return solved("cagrad", lambda obs: _either(obs, exact, by_products), Needs.PRODUCTS)
 
 
 def conicgrad(c: float) -> Slot[Weighing]:
@@ -139,11 +141,10 @@ def _gramian(obs: Observation) -> Tensor:
     return obs.gramian
 
 
-def _min_norm(obs: Observation) -> Solution:
+def _either(obs: Observation, exact: Callable[..., Solution], by_products: Callable[..., Solution]) -> Solution:
+    """From the Gramian where the driver has it, else from products with it, starting at the last step's weights."""
     if obs.gramian is not None or obs.product is None:
-        return solvers.min_norm(_gramian(obs), present=obs.present)
+        return exact(_gramian(obs), present=obs.present)
     if obs.batch:
-        raise InputError(f"min-norm from products takes one network, found a batch of {tuple(obs.batch)}; give it the Gramian")
-    return solvers.min_norm_by_products(
-        obs.product, obs.n_tasks, guess=obs.guess, present=obs.present, device=obs.losses.device
-    )
+        raise InputError(f"products with the Gramian are of one network, found a batch of {tuple(obs.batch)}; give the Gramian")
+    return by_products(obs.product, obs.n_tasks, guess=obs.guess, present=obs.present, device=obs.losses.device)

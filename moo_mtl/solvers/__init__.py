@@ -1,7 +1,7 @@
 """Exact, batched solvers of the K-dimensional programs behind the rules. Each returns a Solution with its own proof."""
 
 from moo_mtl.solvers.bargaining import fairgrad, nash
-from moo_mtl.solvers.by_products import min_norm_by_products
+from moo_mtl.solvers.by_products import cagrad_by_products, dualproj_by_products, min_norm_by_products
 from moo_mtl.solvers.dual_cone import dual_cone, dualproj, upgrad
 from moo_mtl.solvers.min_norm import min_norm
 from moo_mtl.solvers.simplex import entropic_step
@@ -15,10 +15,12 @@ __all__ = [
     "Solution",
     "aligned",
     "cagrad",
+    "cagrad_by_products",
     "config",
     "conicgrad",
     "dual_cone",
     "dualproj",
+    "dualproj_by_products",
     "entropic_step",
     "fairgrad",
     "imtl_g",

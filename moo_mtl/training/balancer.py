@@ -9,22 +9,21 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from moo_mtl.certificate import certify
-from moo_mtl.engines import Processes, leaves
+from moo_mtl.engines import Choice, Processes
 from moo_mtl.errors import InputError, NonFiniteError
-from moo_mtl.observation import Needs, Observation, require_finite
-from moo_mtl.rules.rule import Rule, Weighing, ask
-from moo_mtl.state import flatten, unflatten
+from moo_mtl.observation import Needs
+from moo_mtl.rules.rule import Rule
 from moo_mtl.training.accumulation import Accumulation, Batch
-from moo_mtl.training.directions import Heads, combined, on_heads, one_pass
+from moo_mtl.training.carried import Carried
+from moo_mtl.training.directions import Heads
 from moo_mtl.training.joint import joint
 from moo_mtl.training.looking import Looking
-from moo_mtl.training.observing import drawn, observed, seen
 from moo_mtl.training.options import require_options
-from moo_mtl.training.parameters import Columns, Parameters, listed, part_of, partition
-from moo_mtl.training.report import StepReport, reported, untaken
-from moo_mtl.training.task_order import Counts, Losses, TaskOrder
-from moo_mtl.training.verdict import Unread, all_finite, kept, losses_finite, masked
+from moo_mtl.training.parameters import Columns, Parameters, listed, own_parameters, part_of, partition
+from moo_mtl.training.report import StepReport, untaken
+from moo_mtl.training.step import Asked, Taken, take
+from moo_mtl.training.task_order import Counts, Losses
+from moo_mtl.training.verdict import Unread, kept, losses_finite, masked
 
 _GRADIENTS = Needs.GRAMIAN | Needs.PRODUCTS | Needs.CROSS | Needs.ROWS
 
@@ -96,20 +95,35 @@ class Balancer:
         self.shared = listed(shared, "shared")
         self.gramian_of = None if gramian_of is None else part_of(listed(gramian_of, "gramian_of"), self.shared, "gramian_of")
         self.groups = None if groups is None else partition([listed(group, "a group") for group in groups], self.shared)
-        self.step, self.epoch, self.skipped = 0, 1, 0
-        self._tasks = TaskOrder()
+        self._carried = Carried()
         self._looking = Looking(engine, rule, self.shared, gramian_of is not None or groups is not None, across)
-        self._state: Any = None
-        self._saved: Mapping[str, Tensor] | None = None
-        self._kept: Weighing | None = None
         self._columns: Columns | None = None
         self._sums = Accumulation()
         self._unread = Unread()
 
     @property
-    def chosen(self) -> tuple[str, str] | None:
+    def chosen(self) -> Choice | None:
         """The engine last taken, and why; ``None`` before the first look."""
         return self._looking.chosen
+
+    @property
+    def step(self) -> int:
+        """Number of steps taken."""
+        return self._carried.step
+
+    @property
+    def skipped(self) -> int:
+        """Number of steps not taken because a loss or gradient was not finite."""
+        return self._carried.skipped
+
+    @property
+    def epoch(self) -> int:
+        """The one under way, counted from 1; whoever counts epochs sets it, for rules that follow them."""
+        return self._carried.epoch
+
+    @epoch.setter
+    def epoch(self, number: int) -> None:
+        self._carried.epoch = number
 
     def backward(
         self,
@@ -158,41 +172,44 @@ class Balancer:
                 device is never waited for.
         """
         self._raise_unread()
-        values, present = self._tasks.aligned(losses, present)
+        tasks = self._carried.tasks
+        values, present = tasks.aligned(losses, present)
         columns, gathering = self._laid_out(values), accumulate or not self._sums.empty
         if gathering and independent:
             raise InputError("Balancer: accumulate= does not go with independent=; pass each batch whole")
         counting = gathering or self.across is not None or counts is not None
-        count = self._tasks.counted(counts, present, values) if counting else None
+        count = tasks.counted(counts, present, values) if counting else None
         present = count > 0 if counts is not None and count is not None else present
         scale = None if scaler is None else scaler.scale(torch.ones((), device=values.device))
 
-        batch = Batch(values, present, self._own(values, columns), seed=scale)
+        batch = Batch(values, present, own_parameters(values, columns, self.across), seed=scale)
         if self.across is not None and count is not None:
             batch, count = joint(batch, count, self.across)
-        step = self.step + 1
-        due, certifying = self._due(step)
-        stepped = gathering or bool(due and self.rule.needs & _GRADIENTS)
-        if stepped or certifying:
+        asked = replace(self._asked(), scale=scale, preference=preference, retain_graph=retain_graph)
+        stepped = gathering or bool(asked.due and self.rule.needs & _GRADIENTS)
+        choice: Choice | None = None
+        if stepped or asked.certifying:
             keep = retain_graph or not stepped
             look = self._looking.look(batch, gathering=gathering, features=features, retain_graph=keep)
-            batch = replace(batch, look=look, stepped=stepped)
-        others = []
-        if Needs.CROSS in self.rule.needs and due:
+            batch, choice = replace(batch, look=look, stepped=stepped), self.chosen
+        if Needs.CROSS in self.rule.needs and asked.due:
             others = [self._looking.rows(other) for other in self._independent(independent, independent_counts)]
+            asked = replace(asked, others=others)
         if gathering:
             assert count is not None
             self._sums.add(batch, count)
             if accumulate:
-                return untaken(self._tasks.names, batch.losses, columns.per_group(batch.losses.detach()), finite=True)
+                return untaken(tasks.names, batch.losses, columns.per_group(batch.losses.detach()), finite=True)
             batch, self._sums = self._sums.mean(), Accumulation()
         try:
-            return self._take(batch, columns, others, scale, preference, retain_graph)
+            taken = take(self.rule, batch, columns, self._carried, asked, choice, self.across)
         except NonFiniteError:
             overflow = scale is not None and bool(losses_finite(batch.losses, batch.present))
             if self.nonfinite == "raise" and not overflow:
                 raise
             return self._skip(batch, columns, None if scale is None else torch.inf)
+        self._write(batch, asked, taken)
+        return taken.report
 
     def observe(self, losses: Losses, counts: Counts | None = None) -> None:
         """Show the rule the losses after the step; only rules that declare ``Needs.AFTER`` look at them.
@@ -204,17 +221,18 @@ class Balancer:
         Raises:
             NonFiniteError: a loss is not finite, unless ``nonfinite="skip"``; the rule's state is as it was.
         """
-        if Needs.AFTER in self.rule.needs and self._state is not None and self._columns is not None:
-            values, present = self._tasks.aligned(losses)
+        carried = self._carried
+        if Needs.AFTER in self.rule.needs and carried.state is not None and self._columns is not None:
+            values, present = carried.tasks.aligned(losses)
             if self.across is not None:
-                values = joint(Batch(values, None), self._tasks.counted(counts, present, values), self.across)[0].losses
+                values = joint(Batch(values, None), carried.tasks.counted(counts, present, values), self.across)[0].losses
             if values.device.type == "cpu" and not bool(losses_finite(values, present)):
                 if self.nonfinite == "raise":
                     raise NonFiniteError(
                         f"{self.rule.name}: a loss after step {self.step} is not finite; lower the learning rate"
                     )
                 return
-            self._state = self.rule.observe(self._columns.per_group(values.detach()), self._state)
+            carried.state = self.rule.observe(self._columns.per_group(values.detach()), carried.state)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the next step depends on: tensors by path under ``"rule"``, counters and task names.
@@ -226,17 +244,7 @@ class Balancer:
         self._raise_unread()
         if not self._sums.empty:
             raise InputError("Balancer: micro-batches are accumulated and no step was taken with them; save after the step")
-        kept = self._kept
-        parts = {} if kept is None else {"weights": kept.weights, "slope": kept.slope, "heads": kept.heads}
-        return {
-            "name": self.rule.name,
-            "rule": {path: tensor.clone() for path, tensor in self._flat_state().items()},
-            "kept": {name: tensor for name, tensor in parts.items() if tensor is not None},
-            "step": self.step,
-            "epoch": self.epoch,
-            "skipped": self.skipped,
-            "tasks": list(self._tasks.names),
-        }
+        return self._carried.saved(self.rule.name)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where ``state_dict`` was taken; the rule's state is checked against the rule at the next step.
@@ -244,29 +252,18 @@ class Balancer:
         Raises:
             InputError: an entry is missing, or the state is of another rule.
         """
-        missing = {"name", "rule", "kept", "step", "epoch", "skipped", "tasks"} - state.keys()
-        if missing:
-            raise InputError(
-                f"Balancer: saved state lacks {', '.join(sorted(missing))}; it was not written by Balancer.state_dict"
-            )
-        if state["name"] != self.rule.name:
-            raise InputError(
-                f"Balancer: the saved state is of rule {state['name']}, and this one's is {self.rule.name}; load it there"
-            )
-        self.step, self.epoch, self.skipped = state["step"], state["epoch"], state["skipped"]
-        self._tasks = TaskOrder(tuple(state["tasks"]))
-        self._state, self._saved = None, (state["rule"] if self.step else None)
-        kept = state["kept"]
-        self._kept = Weighing(kept["weights"], heads=kept.get("heads"), slope=kept.get("slope")) if kept else None
+        self._carried = Carried.of(state, self.rule.name)
         self._sums, self._unread = Accumulation(), Unread()
 
-    def _due(self, step: int) -> tuple[bool, bool]:
-        """Whether the rule is asked at this step, and whether a certificate is."""
-        certifying = self.certify_every > 0 and step % self.certify_every == 0
-        return (step - 1) % self.every == 0 or self._kept is None, certifying
+    def _asked(self) -> Asked:
+        """Whether the rule is asked at the next step, and whether a certificate is."""
+        number = self.step + 1
+        due = (number - 1) % self.every == 0 or self._carried.kept is None
+        certifying = self.certify_every > 0 and number % self.certify_every == 0
+        return Asked(number, due, certifying, self.heads, self.seed)
 
     def _laid_out(self, values: Tensor) -> Columns:
-        if self._columns is None and self.across is not None and not self.across.alike(self._tasks.names):
+        if self._columns is None and self.across is not None and not self.across.alike(self._carried.tasks.names):
             raise InputError(
                 "Balancer: the processes do not have the same tasks; give every task's loss in each, with a count of 0 where "
                 "a process has no example of it"
@@ -280,102 +277,34 @@ class Balancer:
             )
         return self._columns
 
-    def _own(self, values: Tensor, columns: Columns) -> list[Tensor]:
-        """The parameters that are not shared: those behind the losses; in several processes the model's, in its order."""
-        behind = [leaf for leaf in leaves([values]) if id(leaf) not in columns.places]
-        if self.across is None:
-            return behind
-        known = {id(parameter): parameter for parameter in self.across.parameters}
-        if any(id(leaf) not in known for leaf in behind):
-            raise InputError(
-                "Balancer: a parameter behind the losses is unknown to across=, so that other processes could not tell which "
-                "it is; pass the whole model to Processes(model)"
-            )
-        return [parameter for parameter in known.values() if id(parameter) not in columns.places]
-
     def _independent(self, independent: Sequence[Losses], counts: Sequence[Counts]) -> Iterator[Batch]:
         for place, losses in enumerate(independent):
-            values, present = self._tasks.aligned(losses)
+            values, present = self._carried.tasks.aligned(losses)
             batch = Batch(values, present)
             if self.across is not None:
                 given = counts[place] if place < len(counts) else None
-                batch, _ = joint(batch, self._tasks.counted(given, present, values), self.across)
+                batch, _ = joint(batch, self._carried.tasks.counted(given, present, values), self.across)
             yield batch
 
-    def _take(
-        self,
-        batch: Batch,
-        columns: Columns,
-        others: Sequence[Tensor],
-        scale: Tensor | None,
-        preference: Tensor | None,
-        retain_graph: bool,
-    ) -> StepReport:
-        """Ask the rule, write the gradients, and only then remember the step."""
-        step, on_host = self.step + 1, batch.losses.device.type == "cpu"
-        due, certifying = self._due(step)
-        gradients = seen(batch.look, columns, scale)
-        obs = observed(
-            self.rule,
-            batch.losses,
-            gradients,
-            columns,
-            others=others,
-            noise=drawn(self.rule, batch.losses, columns, self.seed, step),
-            guess=None if self._kept is None else self._kept.weights,
-            preference=preference,
-            present=batch.present,
-            step=step,
-            epoch=self.epoch,
-        )
-        require_finite(obs, self.rule.name)
-        state = self._started(obs)
-        weighing, after = ask(self.rule, obs, state) if due or self._kept is None else (self._kept, state)
-        heads = on_heads(weighing, self.heads, columns, batch.losses.dtype)
-        if batch.look is not None and batch.stepped:
-            direction, on_own = combined(batch.look, weighing, columns, heads, scale)
-        else:
-            direction, on_own = one_pass(batch, weighing, columns, heads, self.across, retain_graph)
-
-        finite = losses_finite(batch.losses, batch.present) & all_finite([direction, *on_own])
-        written: list[Tensor | None] = [*columns.split(direction), *on_own]
-        if on_host and not bool(finite):
-            raise NonFiniteError(
-                f"{self.rule.name}: the step is not finite at step {step}; lower the learning rate or look at the losses"
-            )
-        if not on_host:
-            overflow = losses_finite(batch.losses, batch.present) if scale is not None else finite
-            self._unread.write(step, finite | overflow)
-            written = masked(finite, written, 0.0 if scale is None else torch.inf)
-            after, weighing_kept = kept(finite, after, state, weighing, self._kept)
-        else:
-            weighing_kept = weighing
-        for parameter, gradient in zip([*self.shared, *batch.own], written, strict=True):
+    def _write(self, batch: Batch, asked: Asked, taken: Taken) -> None:
+        """Write the gradients, and only then remember the step; on an accelerator both are masked where it is not finite."""
+        carried, gradients, state, weighing = self._carried, taken.gradients, taken.state, taken.weighing
+        if batch.losses.device.type != "cpu":
+            scaled = asked.scale is not None
+            overflow = losses_finite(batch.losses, batch.present) if scaled else taken.finite
+            self._unread.write(asked.number, taken.finite | overflow)
+            gradients = masked(taken.finite, gradients, torch.inf if scaled else 0.0)
+            state, weighing = kept(taken.finite, state, taken.before, weighing, carried.kept)
+        for parameter, gradient in zip([*self.shared, *batch.own], gradients, strict=True):
             parameter.grad = gradient
-        self.step, self._state, self._kept = step, after, weighing_kept
-        certificate = None
-        if certifying and gradients.gramian is not None:
-            certificate = certify(gradients.gramian, present=obs.present)
-        return reported(
-            self._tasks.names, batch.losses, weighing, heads, obs, gradients.gramian, batch.present, certificate, finite
-        )
-
-    def _started(self, obs: Observation) -> Any:
-        if self._state is not None:
-            return self._state
-        fresh = self.rule.init(obs)
-        return fresh if self._saved is None else unflatten(fresh, self._saved)
-
-    def _flat_state(self) -> Mapping[str, Tensor]:
-        """The rule's state by path; what was loaded, where no step has been taken since."""
-        return (self._saved or {}) if self._state is None else flatten(self._state)
+        carried.step, carried.state, carried.kept = asked.number, state, weighing
 
     def _skip(self, batch: Batch, columns: Columns, instead: float | None) -> StepReport:
         """A step not taken: no gradient, so that the optimiser passes over the parameters, and no change of state."""
         for parameter in (*self.shared, *batch.own):
             parameter.grad = None if instead is None else torch.full_like(parameter, instead)
-        self.skipped += 1
-        return untaken(self._tasks.names, batch.losses, columns.per_group(batch.losses.detach()), finite=False)
+        self._carried.skipped += 1
+        return untaken(self._carried.tasks.names, batch.losses, columns.per_group(batch.losses.detach()), finite=False)
 
     def _raise_unread(self) -> None:
         """On an accelerator a step is judged after it was queued: here the verdict on the last one is read."""
@@ -385,4 +314,4 @@ class Balancer:
                 f"{self.rule.name}: a loss or gradient was not finite at step {step}; that step was masked, "
                 f"lower the learning rate"
             )
-        self.skipped += step is not None
+        self._carried.skipped += step is not None

@@ -7,10 +7,13 @@ from typing import Any
 
 from torch import Tensor
 
-from moo_mtl.engines import ENGINES, Look, Processes, choose, reduced
+from moo_mtl.engines import ENGINES, Choice, Look, Processes, choose, looped, reduced
 from moo_mtl.engines import features as at_features
+from moo_mtl.observation import Needs
 from moo_mtl.rules.rule import Rule
 from moo_mtl.training.accumulation import Batch
+
+_ROWS = Needs.ROWS | Needs.CROSS
 
 
 class Looking:
@@ -31,8 +34,9 @@ class Looking:
         self, engine: str, rule: Rule[Any], shared: Sequence[Tensor], by_column: bool, across: Processes | None
     ) -> None:
         self.engine, self.rule, self.shared, self.by_column, self.across = engine, rule, shared, by_column, across
-        self.chosen: tuple[str, str] | None = None
-        self._choices: dict[bool, tuple[str, str]] = {}
+        self.chosen: Choice | None = None
+        self._choices: dict[bool, Choice] = {}
+        self._rows: Tensor | None = None
 
     def look(self, batch: Batch, *, gathering: bool, features: Tensor | None, retain_graph: bool) -> Look:
         """Look at the gradients of ``batch``.
@@ -54,7 +58,12 @@ class Looking:
         engine = ENGINES[self.chosen[0]]
         if features is not None and engine is at_features:
             return at_features(batch.graph, self.shared, batch.own, retain_graph, batch.here, batch.seed, features)
-        look = engine(batch.graph, self.shared, batch.own, retain_graph, batch.here, batch.seed)
+        if engine is looped and not gathering and not self.rule.needs & _ROWS and batch.losses.device.type == "cpu":
+            # Nobody sees the rows after the step, so the next one may write over them. An accelerator's allocator keeps them.
+            look = looped(batch.graph, self.shared, batch.own, retain_graph, batch.here, batch.seed, self._rows)
+            self._rows = look.rows
+        else:
+            look = engine(batch.graph, self.shared, batch.own, retain_graph, batch.here, batch.seed)
         return look if self.across is None else reduced(look, self.across, batch.own)
 
     def rows(self, batch: Batch) -> Tensor:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
 
+from moo_mtl.engines import Processes, leaves
 from moo_mtl.errors import InputError
 
 Parameters = nn.Module | Iterable[nn.Parameter]
@@ -57,15 +59,15 @@ class Columns:
                 )
         members = max(batch.numel(), 1)
         widths = [parameter.numel() // members for parameter in shared]
-        ends = torch.tensor(widths).cumsum(0).tolist()
-        place = {id(p): torch.arange(end - width, end) for p, width, end in zip(shared, widths, ends, strict=True)}
+        ends = {id(parameter): end for parameter, end in zip(shared, accumulate(widths), strict=True)}
         device = shared[0].device
 
         def joined(part: Sequence[Tensor]) -> Tensor:
-            return torch.cat([place[id(parameter)] for parameter in part]).to(device)
+            width = {id(parameter): parameter.numel() // members for parameter in part}
+            return torch.cat([torch.arange(ends[p] - width[p], ends[p], device=device) for p in width])
 
         self.shared, self.batch, self.widths = shared, batch, widths
-        self.places = place.keys()
+        self.places = ends.keys()
         self.looked_at = None if gramian_of is None else joined(gramian_of)
         self.groups = None if groups is None else [joined(group) for group in groups]
 
@@ -98,6 +100,24 @@ class Columns:
         """The direction's part for each shared parameter, in its shape and dtype."""
         parts = direction.split(self.widths, dim=-1)
         return [part.reshape(parameter.shape).to(parameter.dtype) for part, parameter in zip(parts, self.shared, strict=True)]
+
+
+def own_parameters(losses: Tensor, columns: Columns, across: Processes | None) -> list[Tensor]:
+    """The parameters that are not shared: those behind the losses; in several processes the model's, in its order.
+
+    Raises:
+        InputError: the processes were not told of one of them.
+    """
+    behind = [leaf for leaf in leaves([losses]) if id(leaf) not in columns.places]
+    if across is None:
+        return behind
+    known = {id(parameter): parameter for parameter in across.parameters}
+    if any(id(leaf) not in known for leaf in behind):
+        raise InputError(
+            "Balancer: a parameter behind the losses is unknown to across=, so that other processes could not tell which "
+            "it is; pass the whole model to Processes(model)"
+        )
+    return [parameter for parameter in known.values() if id(parameter) not in columns.places]
 
 
 def part_of(part: list[Tensor], whole: Sequence[Tensor], name: str) -> list[Tensor]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.certificate import Certificate
+from moo_mtl.engines import Choice
 from moo_mtl.observation import Observation
 from moo_mtl.rules.rule import Weighing
 
@@ -24,10 +25,12 @@ class StepReport:
         norms: lengths of the shared gradients, ``[..., K]``, where the rule looks at gradients.
         cosines: between the shared gradients, ``[..., K, K]``, likewise; 0 for a task without gradient.
         silent: tasks present whose shared gradient is zero, ``[..., K]`` bool, likewise.
-        gap: duality gap of the rule's solver, where one ran.
+        gap: duality gap of the rule's solver, where one ran: how far from exact the weights are, in the solver's units
+            (squared lengths for min-norm). Exact engines leave rounding; ``"products"`` stops at its tolerance.
         converged: whether that solver reached its tolerance, where one ran.
         certificate: bounds on the distance of 0 to the hull of these gradients, every ``certify_every`` steps. From a
             mini-batch it is an estimate: noise keeps it above zero even at a stationary point.
+        engine: which engine looked at the gradients (``.name``) and why that one (``.why``); ``None`` where nobody had to.
         finite: whether every loss and gradient was finite, ``[]`` bool; if not, no gradient was written and no state changed.
     """
 
@@ -42,6 +45,7 @@ class StepReport:
     converged: Tensor | None
     certificate: Certificate | None
     finite: Tensor
+    engine: Choice | None = None
 
 
 def reported(
@@ -54,6 +58,7 @@ def reported(
     mask: Tensor | None,
     certificate: Certificate | None,
     finite: Tensor,
+    engine: Choice | None,
 ) -> StepReport:
     """The report of a step that was taken; ``raw`` is the Gramian of the unscaled gradients, where there is one."""
     norms = cosines = silent = None
@@ -74,6 +79,7 @@ def reported(
         weighing.converged,
         certificate,
         finite,
+        engine,
     )
 
 

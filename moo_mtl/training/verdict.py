@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -31,9 +32,11 @@ class Unread:
 
 
 def all_finite(tensors: Iterable[Tensor | None]) -> Tensor:
-    """Whether every entry is, ``[]`` bool. A finite sum settles it at a third of the cost, where branching is free."""
-    verdicts = [_finite(tensor) for tensor in tensors if tensor is not None]
-    return torch.stack(verdicts).all()
+    """Whether every entry is, ``[]`` bool. Where branching is free, on a CPU, a finite sum tells at a third of the cost."""
+    given = [tensor for tensor in tensors if tensor is not None]
+    if given[0].device.type == "cpu" and math.isfinite(sum(float(tensor.sum()) for tensor in given)):
+        return torch.tensor(True)
+    return torch.stack([tensor.isfinite().all() for tensor in given]).all()
 
 
 def losses_finite(losses: Tensor, present: Tensor | None) -> Tensor:
@@ -61,9 +64,3 @@ def kept(finite: Tensor, new: Any, old: Any, weighing: Weighing, before: Weighin
         heads=choose("heads"),
         slope=choose("slope"),
     )
-
-
-def _finite(tensor: Tensor) -> Tensor:
-    if tensor.device.type == "cpu" and bool(tensor.sum().isfinite()):
-        return torch.tensor(True)
-    return tensor.isfinite().all()
