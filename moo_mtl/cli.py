@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
+from moo_mtl import __version__
 from moo_mtl.commands.compare import compare
 from moo_mtl.commands.data import data
+from moo_mtl.commands.doctor import doctor
 from moo_mtl.commands.front import front
 from moo_mtl.commands.list_ import list_
 from moo_mtl.commands.report import report
@@ -20,7 +23,7 @@ from moo_mtl.errors import MooMtlError
 app = typer.Typer(
     name="moo-mtl",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="""Multi-objective optimisation for multi-task learning: gradient balancing as Pareto-stationarity, with certificates.
@@ -36,14 +39,29 @@ app = typer.Typer(
     moo-mtl show runs/toy-demo/0123456789abcdef
 
     moo-mtl front zdt1 --rules stch,epo --preferences 100 --out fronts/zdt1
+
+    moo-mtl report runs/toy-demo
     """,
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"moo_mtl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    """What stands before a subcommand."""
 
 
 def main() -> None:
     """Run the command; an error of the package is one sentence on standard error and exit code 2."""
     try:
-        app()
+        app(prog_name="moo-mtl")
     except MooMtlError as error:
         print(f"moo-mtl: {error}", file=sys.stderr)
         sys.exit(2)
@@ -58,3 +76,4 @@ app.command()(show)
 app.command()(front)
 app.command()(report)
 app.add_typer(data, name="data")
+app.command()(doctor)

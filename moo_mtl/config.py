@@ -183,7 +183,7 @@ def read(file: Path, overrides: Sequence[str] = ()) -> Experiment:
             f"cannot read the experiment file {file}: {error.strerror}; `moo-mtl list experiments` shows some"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} is not valid TOML: {error}") from error
+        raise InputError(f'{file} is not valid TOML: {error}; texts need quotes, as in rule = "mgda"') from error
     for assignment in overrides:
         _override(table, assignment)
     try:

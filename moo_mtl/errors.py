@@ -43,6 +43,12 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     "unknown rule 'mgad'; did you mean 'mgda'? Known: equal, mgda"
     """
     names = sorted(known)
-    near = get_close_matches(name, names, n=1)
+    spelt = {other.lower().replace("_", "-"): other for other in names}  # MGDA is mgda, and db_mtl is db-mtl
+    near = [spelt[match] for match in get_close_matches(name.lower().replace("_", "-"), spelt, n=1)]
+    if near and len(names) > _A_SCREEN:
+        return InputError(f"unknown {kind} {name!r}; did you mean {near[0]!r}?")
     hint = f"did you mean {near[0]!r}? " if near else ""
     return InputError(f"unknown {kind} {name!r}; {hint}Known: {', '.join(names)}")
+
+
+_A_SCREEN = 30  # names that are still listed beside the nearest one

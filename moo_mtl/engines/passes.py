@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from moo_mtl.engines.graph import Root, operations
+from moo_mtl.errors import InputError
 
 
 def reentrant(losses: Tensor) -> bool:
     """Whether a re-entrant checkpoint hides parameters from the graph; its gradients then appear in ``.grad`` alone."""
     return any(node.name() == "CheckpointFunctionBackward" for node in operations([losses]))
+
+
+@contextmanager
+def unspent() -> Iterator[None]:
+    """Around backward passes: says what to do where the graph has been used up by an earlier one.
+
+    Raises:
+        InputError: it has.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "second time" not in str(error):
+            raise
+        raise InputError(
+            "Balancer: the graph of the losses has been used by an earlier backward; leave loss.backward() out, because "
+            "balancer.backward(losses) takes its place, or keep the graph with retain_graph=True"
+        ) from error
 
 
 def gradients(

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from moo_mtl.errors import InputError
 from moo_mtl.fronts.dominance import non_dominated
+from moo_mtl.tensors import require_tensor
 
 _BLOCK = 16_000_000  # numbers held in memory at a time
 
@@ -189,6 +190,8 @@ def _paired(points: Tensor, preferences: Tensor) -> Tensor:
 
 
 def _fitting(points: Tensor, other: Tensor, what: str) -> None:
+    require_tensor("fronts", "points", points)
+    require_tensor("fronts", what, other)
     if points.dim() < 2 or points.shape[-1] != other.shape[-1]:
         raise InputError(
             f"points [..., N, K] and {what} [..., K] must agree in K, found {tuple(points.shape)} and {tuple(other.shape)}"

@@ -12,10 +12,11 @@ from moo_mtl.errors import InputError
 from moo_mtl.fronts.front import Front
 from moo_mtl.fronts.units import in_units
 from moo_mtl.observation import Needs
-from moo_mtl.problems.problem import Problem
+from moo_mtl.problems.problem import Problem, require_problem
 from moo_mtl.randomness import uniforms
 from moo_mtl.rules.rule import Rule
 from moo_mtl.rules.slot import Schedule
+from moo_mtl.tensors import require_tensor
 from moo_mtl.tracing import trace
 
 
@@ -57,6 +58,8 @@ def trace_front(
         InputError: starts are needed and cannot be drawn, a shape does not fit, or a loss is outside the rule's domain.
         NonFiniteError: as in ``trace``.
     """
+    require_problem(problem, "trace_front")
+    require_tensor("trace_front", "preferences", preferences)
     if preferences.dim() != 2 or preferences.shape[-1] != problem.n_tasks or len(preferences) == 0:
         raise InputError(
             f"preferences have shape {tuple(preferences.shape)}, expected [N, {problem.n_tasks}] for {problem.name}"

@@ -142,7 +142,12 @@ def from_function(
     size(name, "n_dim", n_dim, 1)
 
     def evaluate(x: Tensor) -> Tensor:
-        losses = f(x)
+        try:
+            losses = f(x)
+        except RuntimeError as error:
+            if "numpy()" not in str(error):
+                raise
+            raise InputError(f"{name}: it calls NumPy, which has no gradients; write it with torch operations on x") from error
         if not isinstance(losses, Tensor):
             raise InputError(
                 f"{name}: expected a tensor of losses, found {type(losses).__name__}; use torch.stack(..., dim=-1)"
@@ -158,6 +163,21 @@ def from_function(
     return Problem(
         name, n_tasks, n_dim, evaluate, bounds=None if bounds is None else box(*bounds, n_dim, name), ref_point=reference
     )
+
+
+def require_problem(problem: object, who: str) -> None:
+    """Refuse what is no problem, such as a problem's name or a plain function.
+
+    Raises:
+        InputError: it is none.
+    """
+    if isinstance(problem, str):
+        raise InputError(f"{who}: found the name {problem!r}, expected a problem; pass problems.get({problem!r})")
+    if not isinstance(problem, Problem):
+        found = getattr(problem, "__name__", type(problem).__name__)
+        raise InputError(
+            f"{who}: found {found}, expected a problem; pass problems.get(...) or problems.from_function(f, n_tasks=, n_dim=)"
+        )
 
 
 def size(name: str, what: str, found: int, least: int) -> int:

@@ -71,6 +71,8 @@ def get(name: str, **parameters: Any) -> Rule[Any]:
     >>> rules.get("db-mtl", beta=0.5).name
     'db-mtl'
     """
+    if not isinstance(name, str):
+        raise InputError(f'rules.get: found {name!r}, expected a name such as "mgda"; moo-mtl list rules shows all')
     if ":" in name:
         return of_user(name, load(name, "rule"), parameters)
     if name not in ZOO:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from moo_mtl.errors import InputError
 from moo_mtl.solvers.solution import Solution
+from moo_mtl.tensors import require_tensor
 
 TOLERANCE = 1e-12  # relative gap at which a solution from a float64 Gramian counts as converged
 
@@ -129,6 +130,7 @@ def times(matrix: Tensor, vector: Tensor) -> Tensor:
 
 def check_gramian(gramian: Tensor) -> None:
     """Raise InputError unless ``gramian`` is ``[..., K, K]`` of a floating dtype with K at least 1."""
+    require_tensor("gramian", "it", gramian)
     if not gramian.is_floating_point() or gramian.ndim < 2 or gramian.shape[-1] != gramian.shape[-2] or not gramian.shape[-1]:
         raise InputError(
             f"gramian: found shape {list(gramian.shape)} of {gramian.dtype}; expected [..., K, K] of floats; pass J @ J.mT"

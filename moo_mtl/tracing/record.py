@@ -75,6 +75,8 @@ class Trace:
         try:
             with open(path, "rb") as source, np.load(source, allow_pickle=False) as file:
                 return cls(**{field.name: torch.from_numpy(file[field.name]) for field in fields(cls)})
+        except FileNotFoundError as error:
+            raise InputError(f"there is no file {path}; save one with Trace.save") from error
         except Exception as error:  # a damaged archive raises whatever its decoder meets first
             raise InputError(
                 f"{path} is not a saved trace ({type(error).__name__}: {error}); delete it and trace again"

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from moo_mtl.errors import InputError, NonFiniteError
 from moo_mtl.observation import Needs
-from moo_mtl.problems.problem import Problem
+from moo_mtl.problems.problem import Problem, require_problem
 from moo_mtl.rules.rule import Rule
 from moo_mtl.rules.slot import Schedule, positive
+from moo_mtl.tensors import require_tensor
 from moo_mtl.tracing.record import NONFINITE
 from moo_mtl.tracing.view import Point
 
@@ -31,6 +32,8 @@ def require_input(
     Raises:
         InputError: a shape does not fit, a count is too small, or a preference is wanted and none is given.
     """
+    require_problem(problem, "trace")
+    require_tensor("trace", "starts", starts)
     if starts.dim() == 0 or starts.shape[-1] != problem.n_dim:
         raise InputError(f"trace: starts have shape {tuple(starts.shape)}, expected [..., {problem.n_dim}] for {problem.name}")
     if starts.numel() == 0:

@@ -19,7 +19,7 @@ from moo_mtl.training.directions import Heads
 from moo_mtl.training.joint import joint
 from moo_mtl.training.looking import Looking
 from moo_mtl.training.options import require_options
-from moo_mtl.training.parameters import Columns, Parameters, listed, own_parameters, part_of, partition
+from moo_mtl.training.parameters import Columns, Parameters, listed, own_parameters, part_of, partition, require_reached
 from moo_mtl.training.report import StepReport, untaken
 from moo_mtl.training.step import Asked, Taken, take
 from moo_mtl.training.task_order import Counts, Losses
@@ -182,6 +182,8 @@ class Balancer:
         present = count > 0 if counts is not None and count is not None else present
         scale = None if scaler is None else scaler.scale(torch.ones((), device=values.device))
 
+        if self.step == 0:
+            require_reached(values, columns)
         batch = Batch(values, present, own_parameters(values, columns, self.across), seed=scale)
         if self.across is not None and count is not None:
             batch, count = joint(batch, count, self.across)

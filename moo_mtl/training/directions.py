@@ -9,7 +9,7 @@ from torch import Tensor
 
 from moo_mtl.engines import Look, Processes
 from moo_mtl.engines.graph import roots
-from moo_mtl.engines.passes import reentrant, weighted_sum
+from moo_mtl.engines.passes import reentrant, unspent, weighted_sum
 from moo_mtl.errors import InputError
 from moo_mtl.rules.rule import Weighing
 from moo_mtl.training.accumulation import Batch
@@ -48,13 +48,14 @@ def combined(
     return direction, found.own(heads)
 
 
+@unspent()
 def one_pass(
     batch: Batch, weighing: Weighing, columns: Columns, heads: Tensor, across: Processes | None, retain_graph: bool
 ) -> tuple[Tensor, list[Tensor | None]]:
     """The same where nobody has looked: one backward pass, and a second through the heads where they have other factors.
 
     Raises:
-        InputError: there are groups, whose weights differ.
+        InputError: there are groups, whose weights differ; or the graph has been used up.
     """
     if columns.groups is not None:
         raise InputError("Balancer: groups= needs a rule that looks at gradients; this one gives every group the same weights")

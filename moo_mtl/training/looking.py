@@ -9,6 +9,7 @@ from torch import Tensor
 
 from moo_mtl.engines import ENGINES, Choice, Look, Processes, choose, looped, reduced
 from moo_mtl.engines import features as at_features
+from moo_mtl.engines.passes import unspent
 from moo_mtl.observation import Needs
 from moo_mtl.rules.rule import Rule
 from moo_mtl.training.accumulation import Batch
@@ -38,6 +39,7 @@ class Looking:
         self._choices: dict[bool, Choice] = {}
         self._rows: Tensor | None = None
 
+    @unspent()
     def look(self, batch: Batch, *, gathering: bool, features: Tensor | None, retain_graph: bool) -> Look:
         """Look at the gradients of ``batch``.
 
@@ -48,7 +50,7 @@ class Looking:
             retain_graph: keep the graph for another use.
 
         Raises:
-            InputError: the engine asked for cannot serve the rule, the options or the model.
+            InputError: the engine asked for cannot serve the rule, the options or the model; or the graph has been used up.
         """
         if gathering not in self._choices:
             self._choices[gathering] = choose(

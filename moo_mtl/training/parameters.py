@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from moo_mtl.engines import Processes, leaves
+from moo_mtl.engines.passes import reentrant
 from moo_mtl.errors import InputError
 
 Parameters = nn.Module | Iterable[nn.Parameter]
@@ -118,6 +119,19 @@ def own_parameters(losses: Tensor, columns: Columns, across: Processes | None) -
             "it is; pass the whole model to Processes(model)"
         )
     return [parameter for parameter in known.values() if id(parameter) not in columns.places]
+
+
+def require_reached(losses: Tensor, columns: Columns) -> None:
+    """Refuse shared parameters of another model than the one that computed the losses.
+
+    Raises:
+        InputError: none of them is behind any loss.
+    """
+    if not any(id(leaf) in columns.places for leaf in leaves([losses])) and not reentrant(losses):
+        raise InputError(
+            "Balancer: no loss depends on any of the shared parameters; pass as shared the part of the very model that "
+            "computed the losses"
+        )
 
 
 def part_of(part: list[Tensor], whole: Sequence[Tensor], name: str) -> list[Tensor]:
