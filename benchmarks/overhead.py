@@ -1,9 +1,9 @@
-"""What a step costs besides its gradients: the rule, the checks, the report, and writing ``.grad``.
+"""What a step costs besides its gradients: the rule itself, and with it the checks, the report, and writing ``.grad``.
 
     python benchmarks/overhead.py
 
 Time inside the engine and inside the weighted sum is taken out of each step; what is left is put in relation to the whole
-iteration (forward pass, step, SGD).
+iteration (forward pass, step, SGD). Times are of the processor, on one thread.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from engines import Case
+from contenders import Case
 from side_by_side import machine
 
 from moo_mtl import Balancer, rules
-from moo_mtl.training import balancer as module
+from moo_mtl.training import step as module
 from moo_mtl.training.looking import Looking
 
 
@@ -30,43 +30,46 @@ class Clock:
 
     def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def timed(*args: Any, **kwargs: Any) -> Any:
-            begin = time.perf_counter()
+            begin = time.process_time()
             try:
                 return function(*args, **kwargs)
             finally:
-                self.inside += time.perf_counter() - begin
+                self.inside += time.process_time() - begin
 
         return timed
 
 
-def share(model: str, n_tasks: int, name: str, clock: Clock, steps: int = 15) -> float:
-    """Median share of the iteration, in per cent."""
-    case = Case(model, n_tasks)
+def share(n_tasks: int, name: str, gradients: Clock, rule: Clock, steps: int = 12) -> str:
+    """Median shares of an iteration of LeNet, in per cent: of the rule, and of all that is no gradient."""
+    case = Case("lenet", n_tasks)
     balancer = Balancer(rules.get(name), case.trunk)
     shares = []
     for _ in range(steps):
         case.clear()
-        first = time.perf_counter()
+        first = time.process_time()
         _, losses = case.forward()
-        stacked, clock.inside = torch.stack(losses), 0.0
-        begin = time.perf_counter()
+        stacked, gradients.inside, rule.inside = torch.stack(losses), 0.0, 0.0
+        begin = time.process_time()
         balancer.backward(stacked)
-        beside = time.perf_counter() - begin - clock.inside
+        beside = time.process_time() - begin - gradients.inside
         case.optimizer.step()
-        shares.append(beside / (time.perf_counter() - first))
-    return 100 * float(np.median(shares[3:]))
+        whole = time.process_time() - first
+        shares.append((100 * rule.inside / whole, 100 * beside / whole))
+    alone, everything = np.median(shares[3:], axis=0)
+    return f"{alone:.2f} / {everything:.2f}"
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    clock = Clock()
-    Looking.look = clock.around(Looking.look)  # type: ignore[method-assign]
-    module.combined = clock.around(module.combined)  # type: ignore[attr-defined]
-    print(f"{machine()}; per cent of an iteration of LeNet, batch 256\n")
+    gradients, rule = Clock(), Clock()
+    Looking.look = gradients.around(Looking.look)  # type: ignore[method-assign]
+    module.combined = gradients.around(module.combined)  # type: ignore[attr-defined]
+    module.ask = rule.around(module.ask)  # type: ignore[attr-defined]
+    print(f"{machine()}; per cent of an iteration of LeNet, batch 256: the rule / all that is no gradient\n")
     tasks = (2, 5, 10)
     print("| rule | " + " | ".join(f"K = {k}" for k in tasks) + " |\n|---|" + "---|" * len(tasks))
     for name in ("mgda", "upgrad", "cagrad", "nash-mtl", "db-mtl"):
-        print(f"| {name} | " + " | ".join(f"{share('lenet', k, name, clock):.2f}" for k in tasks) + " |", flush=True)
+        print(f"| {name} | " + " | ".join(share(k, name, gradients, rule) for k in tasks) + " |", flush=True)
 
 
 if __name__ == "__main__":

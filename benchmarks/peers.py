@@ -39,12 +39,12 @@ def libmtl_rule(name: str) -> Any:
 
     The class expects to be a parent of a model: ``LibMTLModel`` gives it what it looks for.
     """
-    spec = importlib.util.find_spec("LibMTL")
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    root = Path(next(iter(spec.submodule_search_locations)))
-    for package, folder in (("LibMTL", root), ("LibMTL.weighting", root / "weighting")):
-        if package not in sys.modules:
+    if "LibMTL.weighting" not in sys.modules:
+        spec = importlib.util.find_spec("LibMTL")
+        if spec is None or not spec.submodule_search_locations:
+            return None
+        root = Path(next(iter(spec.submodule_search_locations)))
+        for package, folder in (("LibMTL", root), ("LibMTL.weighting", root / "weighting")):
             module = ModuleType(package)
             module.__path__ = [str(folder)]
             sys.modules[package] = module

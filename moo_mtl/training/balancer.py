@@ -21,9 +21,10 @@ from moo_mtl.training.looking import Looking
 from moo_mtl.training.options import require_options
 from moo_mtl.training.parameters import Columns, Parameters, listed, own_parameters, part_of, partition, require_reached
 from moo_mtl.training.report import StepReport, untaken
-from moo_mtl.training.step import Asked, Taken, take
+from moo_mtl.training.step import Asked, take
 from moo_mtl.training.task_order import Counts, Losses
-from moo_mtl.training.verdict import Unread, kept, losses_finite, masked
+from moo_mtl.training.verdict import Unread, losses_finite
+from moo_mtl.training.writing import skip, write
 
 _GRADIENTS = Needs.GRAMIAN | Needs.PRODUCTS | Needs.CROSS | Needs.ROWS
 
@@ -209,8 +210,8 @@ class Balancer:
             overflow = scale is not None and bool(losses_finite(batch.losses, batch.present))
             if self.nonfinite == "raise" and not overflow:
                 raise
-            return self._skip(batch, columns, None if scale is None else torch.inf)
-        self._write(batch, asked, taken)
+            return skip(self.shared, batch, columns, self._carried, asked)
+        write(self.shared, batch, self._carried, asked, taken, self._unread)
         return taken.report
 
     def observe(self, losses: Losses, counts: Counts | None = None) -> None:
@@ -287,26 +288,6 @@ class Balancer:
                 given = counts[place] if place < len(counts) else None
                 batch, _ = joint(batch, self._carried.tasks.counted(given, present, values), self.across)
             yield batch
-
-    def _write(self, batch: Batch, asked: Asked, taken: Taken) -> None:
-        """Write the gradients, and only then remember the step; on an accelerator both are masked where it is not finite."""
-        carried, gradients, state, weighing = self._carried, taken.gradients, taken.state, taken.weighing
-        if batch.losses.device.type != "cpu":
-            scaled = asked.scale is not None
-            overflow = losses_finite(batch.losses, batch.present) if scaled else taken.finite
-            self._unread.write(asked.number, taken.finite | overflow)
-            gradients = masked(taken.finite, gradients, torch.inf if scaled else 0.0)
-            state, weighing = kept(taken.finite, state, taken.before, weighing, carried.kept)
-        for parameter, gradient in zip([*self.shared, *batch.own], gradients, strict=True):
-            parameter.grad = gradient
-        carried.step, carried.state, carried.kept = asked.number, state, weighing
-
-    def _skip(self, batch: Batch, columns: Columns, instead: float | None) -> StepReport:
-        """A step not taken: no gradient, so that the optimiser passes over the parameters, and no change of state."""
-        for parameter in (*self.shared, *batch.own):
-            parameter.grad = None if instead is None else torch.full_like(parameter, instead)
-        self._carried.skipped += 1
-        return untaken(self._carried.tasks.names, batch.losses, columns.per_group(batch.losses.detach()), finite=False)
 
     def _raise_unread(self) -> None:
         """On an accelerator a step is judged after it was queued: here the verdict on the last one is read."""
