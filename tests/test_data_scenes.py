@@ -6,11 +6,12 @@ import torch
 from torch import nn
 
 from moo_mtl import data, rules
-from moo_mtl.data import Target
+from moo_mtl.data import Examples, Target
 from moo_mtl.data.dataset import IGNORED
 from moo_mtl.data.scenes import boundary, distance_from
 from moo_mtl.errors import DataError, InputError
 from moo_mtl.training import Trainer, tasks_of
+from moo_mtl.training.batches import in_order
 from moo_mtl.training.metrics import METRICS
 from moo_mtl.training.task import LOSSES
 from tests.test_data import assert_split_is_sound, files
@@ -156,6 +157,17 @@ def test_cityscapes_trains_from_its_folders(tmp_path):
     scores = trainer.score(scenes.train)
     assert (scores.losses < before).all()
     assert {"segmentation/miou", "depth/pixel-mae", "depth/pixel-relative-error"} <= set(scores.metrics)
+
+
+def test_large_examples_are_looked_at_a_few_at_a_time():
+    """Evaluation in parts of any size is the same; scenes come by the dozen, tables by the thousand."""
+    sizes = {}
+    for name, inputs in {"table": torch.zeros(2000, 10), "scenes": torch.zeros(40, 3, 96, 128)}.items():
+        examples = Examples(inputs, {"t": torch.arange(float(len(inputs)))})
+        parts = list(in_order(examples, 1024))
+        sizes[name] = [len(part) for part in parts]
+        assert torch.cat([part.targets["t"] for part in parts]).tolist() == list(range(len(inputs)))
+    assert sizes == {"table": [1024, 976], "scenes": [28, 12]}
 
 
 def test_folders_that_do_not_fit_are_refused(tmp_path):

@@ -64,7 +64,7 @@ def batches(data: Data, batch_size: int | None, *, seed: int, epoch: int) -> Ite
 
 
 def in_order(data: Data, batch_size: int) -> Iterator[Batch]:
-    """All examples once, for evaluation."""
+    """All examples once, for evaluation; fewer at once than ``batch_size`` where they are large."""
     if isinstance(data, Mapping):
         streams = {task: _in_order(source, batch_size) for task, source in data.items()}
         while found := {task: batch for task, stream in streams.items() if (batch := next(stream, None)) is not None}:
@@ -130,10 +130,18 @@ def _domains(data: Mapping[str, Source], batch_size: int | None, seed: int, epoc
 
 def _in_order(source: Source, batch_size: int) -> Iterator[Examples]:
     if isinstance(source, Examples):
-        for start in range(0, len(source), batch_size):
-            yield source[start : start + batch_size]
+        size = min(batch_size, _at_once(source))
+        for start in range(0, len(source), size):
+            yield source[start : start + size]
     else:
         yield from _pass(source, None, 0, 1, _STREAM)
+
+
+def _at_once(examples: Examples) -> int:
+    """As many examples as have 2^20 numbers together: a network's layers hold many times as many."""
+    inputs = examples.inputs
+    numbers = inputs.nodes.numel() if isinstance(inputs, Graphs) else inputs.numel()
+    return max(1, 2**20 * len(examples) // max(1, numbers))
 
 
 def _examples(batch: Any) -> Examples:
