@@ -260,6 +260,20 @@ class TestFiles:
             if task.kind == "binary" and not task.dense:
                 assert set(target.unique().tolist()) == {0.0, 1.0}
 
+    @pytest.mark.parametrize("name", ["sarcos", "parkinsons", "mulan", "qm9", "school"])
+    def test_targets_have_mean_zero_and_deviation_one_on_the_training_part(self, name):
+        """All tasks of School together, since they measure one quantity; and on all parts together nothing is exactly so."""
+        dataset = data.get(name)
+        for part, exact in (("train", True), ("test", False)):
+            examples = dataset[part]
+            columns = [
+                target if examples.present is None else target[examples.present[task]]
+                for task, target in examples.targets.items()
+            ]
+            for column in [torch.cat(columns)] if name == "school" else columns:
+                off = max(column.double().mean().abs(), (column.double().std(unbiased=False) - 1).abs())
+                assert (off < 1e-5) == exact, (part, off)
+
     def test_parkinsons_keeps_subjects_together(self):
         dataset = data.get("parkinsons")
         assert sum(len(sources_of(dataset, part)) for part in dataset.splits) == 42

@@ -6,9 +6,10 @@ import torch
 from torch import nn
 
 from moo_mtl import data, rules
-from moo_mtl.data import Examples, Target
+from moo_mtl.data import Dataset, Examples, Target
 from moo_mtl.data.dataset import IGNORED
 from moo_mtl.data.scenes import boundary, distance_from
+from moo_mtl.data.splitting import consecutive
 from moo_mtl.errors import DataError, InputError
 from moo_mtl.training import Trainer, tasks_of
 from moo_mtl.training.batches import in_order
@@ -194,11 +195,14 @@ def test_folders_that_do_not_fit_are_refused(tmp_path):
         data.get("nyuv2", root=tmp_path, validation=0.0)
 
 
-def test_a_kind_without_a_dense_form_is_refused():
-    from moo_mtl.training.task import _usual
-
-    with pytest.raises(InputError, match="no dense task of the kind 'equal-opportunity'"):
-        _usual(Target("odd", "equal-opportunity", dense=True))
+def test_a_kind_without_a_usual_loss_is_refused():
+    examples = Examples(torch.zeros(3, 1), {"odd": torch.zeros(3)})
+    for target, form in (
+        (Target("odd", "depth"), "one target"),
+        (Target("odd", "equal-opportunity", dense=True), "every pixel"),
+    ):
+        with pytest.raises(InputError, match=f"'{target.kind}' has no usual loss with .*{form}"):
+            tasks_of(Dataset("odd", examples, consecutive([1, 1, 1]), (target,)))
 
 
 @files

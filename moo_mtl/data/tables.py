@@ -83,7 +83,7 @@ def _frame(path: Path, sha256: str | None) -> pd.DataFrame:
     try:
         if sha256 is not None and (found := hashlib.sha256(path.read_bytes()).hexdigest()) != sha256:
             raise DataError(f"{path}: its SHA-256 is {found}, expected {sha256}; the table is not the one that was meant")
-        frame = pd.read_csv(path, skipinitialspace=True)
+        frame = pd.read_csv(path, skipinitialspace=True, low_memory=False)  # a column has one type throughout
     except (OSError, ValueError) as error:  # ValueError: what pandas raises for a table that it cannot read
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise DataError(f"{path} cannot be read as CSV: {reason}; expected a header and a row per example") from error

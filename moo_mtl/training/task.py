@@ -104,7 +104,7 @@ def tasks_of(dataset: Dataset, names: Sequence[str] | None = None) -> tuple[Task
     """The usual loss and metrics for each task of a data set, or for the named ones, in the order of the names.
 
     Raises:
-        InputError: a name is not a task of the data set, or a kind of target has no dense form.
+        InputError: a name is not a task of the data set, or a kind of target has no usual loss.
     """
     targets = {target.name: target for target in dataset.tasks}
     for name in names or ():
@@ -116,7 +116,8 @@ def tasks_of(dataset: Dataset, names: Sequence[str] | None = None) -> tuple[Task
 def _usual(target: Target) -> Task:
     usual = _USUAL.get((target.kind, target.dense))
     if usual is None:
-        raise InputError(f"task {target.name!r}: there is no dense task of the kind {target.kind!r}")
+        form = "a target for every pixel" if target.dense else "one target an example"
+        raise InputError(f"task {target.name!r}: the kind {target.kind!r} has no usual loss with {form}; give Task(name, loss)")
     loss, metrics = usual
     return Task(target.name, loss, metrics, scale=target.scale, reads=target.reads)
 
