@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from moo_mtl import __version__
+from moo_mtl import __version__, launch
 from moo_mtl.commands.compare import compare
 from moo_mtl.commands.data import data
 from moo_mtl.commands.doctor import doctor
@@ -18,7 +18,7 @@ from moo_mtl.commands.results import results
 from moo_mtl.commands.run import run
 from moo_mtl.commands.show import show
 from moo_mtl.commands.sweep import sweep
-from moo_mtl.errors import MooMtlError
+from moo_mtl.errors import InputError, MooMtlError
 
 app = typer.Typer(
     name="moo-mtl",
@@ -61,6 +61,8 @@ def options(
 def main() -> None:
     """Run the command; an error of the package is one sentence on standard error and exit code 2."""
     try:
+        if launch.launched() and sys.argv[1:2] != ["run"]:
+            raise InputError("torchrun starts several processes, and only `run` shares its work; start this one alone")
         app(prog_name="moo-mtl")
     except MooMtlError as error:
         print(f"moo-mtl: {error}", file=sys.stderr)

@@ -129,7 +129,15 @@ class TrainRun(Single):
     every: PositiveInt = 1
     preference: list[float] | None = None
     clip: PositiveFloat | None = None
+    accumulate: PositiveInt = 1
+    precision: Literal["full", "bf16", "fp16"] = "full"
+    scheduler: Choice | None = None  # a name of training.schedules
+    average: Annotated[float, Field(ge=0, lt=1)] | None = None
+    patience: PositiveInt | None = None
+    loaders: Literal["joint", "per-task"] = "joint"  # per-task: every task has batches of the examples that have its label
     certify_every: NonNegativeInt = 0
+    log_every: NonNegativeInt = 0  # steps between lines of steps.jsonl in the run's folder
+    tensorboard: bool = False
     until: PositiveFloat | None = None
     select: Literal["loss", "metric"] = "loss"
     dtype: Literal["float32", "float64", "bfloat16"] = "float32"

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import torch
 
-from moo_mtl import data, models, resolving, runs, storage
+from moo_mtl import data, launch, models, resolving, runs, single_run, storage
 from moo_mtl.config import TrainRun
 from moo_mtl.data import Dataset, Examples
-from moo_mtl.errors import unknown
+from moo_mtl.errors import MooMtlError, unknown
 from moo_mtl.runs import Run
-from moo_mtl.training import History, Trainer, tasks_of
+from moo_mtl.training import History, Trainer, schedules, tasks_of
+from moo_mtl.training.batches import Data
 
 
 def check(config: TrainRun) -> None:
@@ -32,17 +34,27 @@ def length(config: TrainRun) -> tuple[int, str]:
 
 def perform(config: TrainRun, run: Run, advance: Callable[[int], None]) -> dict[str, Any]:
     """Train, from the checkpoint if there is one; the result is written, the metrics on the test part are returned."""
+    if launch.launched():
+        launch.tell(config)
     dataset = _dataset(config)
-    trainer = _trainer(config, dataset)
+    trainer = _trainer(config, dataset, launch.launched())
     history = trainer.fit(
-        dataset.train,
-        dataset.validation,
+        *_parts(config, dataset),
         checkpoint=run.checkpoint,
         checkpoint_interval=runs.CHECKPOINT_EVERY,
+        log=run.folder if config.log_every else None,
         progress=advance,
     )
     storage.write(run.result, history.save)
     return _metrics(trainer, history, dataset)
+
+
+def take_part(config: TrainRun) -> None:
+    """What another process does while the first performs a run: the same steps, on its part of the batches."""
+    single_run.settle(config)
+    with suppress(MooMtlError):  # the first process meets it at the same step, and reports it
+        dataset = _dataset(config)
+        _trainer(config, dataset, distributed=True).fit(*_parts(config, dataset))
 
 
 def result(run: Run) -> History:
@@ -65,16 +77,26 @@ def _dataset(config: TrainRun) -> Dataset:
     return replace(dataset, examples=examples, tasks=tuple(targets[name] for name in config.tasks))
 
 
-def _trainer(config: TrainRun, dataset: Dataset) -> Trainer:
+def _parts(config: TrainRun, dataset: Dataset) -> list[Data]:
+    """Data for training and for validation."""
+    parts = ("train", "validation")
+    return [dataset.by_task(part) if config.loaders == "per-task" else dataset[part] for part in parts]
+
+
+def _trainer(config: TrainRun, dataset: Dataset, distributed: bool = False) -> Trainer:
     same = ("epochs", "batch_size", "optimizer", "momentum", "weight_decay", "seed", "heads", "engine", "every")
-    also = ("preference", "clip", "certify_every", "until", "select")
+    also = ("preference", "clip", "certify_every", "until", "select", "patience", "accumulate", "precision", "average")
+    logs = ("log_every", "tensorboard")
+    scheduler = config.scheduler
     return Trainer(
         models.get(config.model.name, dataset, seed=config.seed, **config.model.parameters),
         tasks_of(dataset),
         resolving.rule(config.rule, dataset.name, None),
-        **{key: getattr(config, key) for key in (*same, *also)},
+        **{key: getattr(config, key) for key in (*same, *also, *logs)},
+        scheduler=None if scheduler is None else schedules.get(scheduler.name, config.epochs, **scheduler.parameters),
+        distributed=distributed,
         lr=resolving.number_or_function("lr", config.lr),
-        device=resolving.device(config.device),
+        device=resolving.device(launch.device(config.device)),
         dtype=getattr(torch, config.dtype),
     )
 
@@ -104,6 +126,7 @@ def _metrics(trainer: Trainer, history: History, dataset: Dataset) -> dict[str, 
             "epochs": history.epochs,
             "best epoch": history.best_epoch,
             "steps": history.steps,
+            "skipped steps": history.skipped,
             "ms per step": 1000 * float(history.seconds.mean()),
             "validation score": trainer.select(validation, trainer.tasks),
         },

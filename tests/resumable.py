@@ -79,10 +79,10 @@ def outcome(one: Trainer, history: History) -> dict[str, torch.Tensor]:
     return tensors | {f"parameter {name}": value.clone() for name, value in one.model.state_dict().items()}
 
 
-def run(name, checkpoint, result, loader=False):
+def run(name, checkpoint, result, loader=False, **options):
     """Train to the end, from the checkpoint if there is one, and write the outcome; entry point of the killed processes."""
     torch.set_num_threads(1)
-    one = trainer(rule_named(name))
+    one = trainer(rule_named(name), **options)
     train = ShuffledLoader(examples(1)) if loader else examples(1)
     history = one.fit(train, examples(2), checkpoint=checkpoint, checkpoint_interval=0.0)
     part = Path(f"{result}.part")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from moo_mtl import launch
 from moo_mtl.commands.experiments import interruptible, read, say_failures
 from moo_mtl.commands.tables import print_table
 
@@ -38,12 +39,23 @@ def run(
     moo-mtl run experiments/toy-demo.toml experiments/multi-digits.toml
 
     moo-mtl run experiments/toy.toml --set rule='["mgda", "my_module:my_rule"]' --set steps=1000
+
+    torchrun --nproc-per-node 2 -m moo_mtl run experiments/multi-digits.toml
     """
     if data_root is not None:
         os.environ["MOO_MTL_DATA"] = str(data_root)
+    with launch.joined():
+        if not launch.first():
+            from moo_mtl import train_run
+
+            launch.follow(train_run.take_part)
+            return
+        _compute(read(files, settings or [], out, device, dtype, deterministic), out)
+
+
+def _compute(experiments: list[Experiment], out: Path) -> None:
     from moo_mtl import experiment, progress
 
-    experiments = read(files, settings or [], out, device, dtype, deterministic)
     surveys = [experiment.prepare(one, out) for one in experiments]
     with interruptible(out), progress.reporting(sum(len(one.singles) for one in experiments)) as reporter:
         outcomes = [(one, experiment.compute(one, found, reporter)) for one, found in zip(experiments, surveys, strict=True)]

@@ -173,11 +173,13 @@ class Trainer:
         parts = [part if part is None else self._placed(part) for part in (train, validation)]
         for part in parts:
             self._check_targets(part)
-        require_data(self, validation is not None, log is not None)
-        steps = None
-        if log is not None and self.log_every and (self.across is None or self.across.first):
+        first = self.across is None or self.across.first
+        require_data(self, validation is not None, log is not None or not first)
+        steps, keeper = None, None
+        if log is not None and self.log_every and first:
             steps = StepLog(Path(log), self.log_every, self.names, self.tensorboard)
-        keeper = None if checkpoint is None else Checkpoint(Path(checkpoint), identity(self, train), checkpoint_interval)
+        if checkpoint is not None and first:
+            keeper = Checkpoint(Path(checkpoint), identity(self, train), checkpoint_interval)
         training = self.model.training
         try:
             with generators.seeded(self.seed, self.device):

@@ -1,0 +1,66 @@
+"""Several processes that ``torchrun`` has started: the first runs the command, and the others train with it when it does.
+
+``torchrun --nproc-per-node 2 -m moo_mtl run FILE``: only the first process reads experiment files, prints, and writes folders.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+def launched() -> bool:
+    """Whether there are other processes than this one."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def first() -> bool:
+    """Whether this is the process that runs the command."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def device(name: str) -> str:
+    """This process's own accelerator, where ``"cuda"`` is asked for."""
+    return f"{name}:{os.environ['LOCAL_RANK']}" if launched() and name == "cuda" else name
+
+
+@contextmanager
+def joined() -> Iterator[None]:
+    """The processes in one group: by NCCL for tensors on GPUs, and by gloo for those on the CPU.
+
+    When the first process leaves, it dismisses those that ``follow``.
+    """
+    if not launched():
+        yield
+        return
+    import torch
+    import torch.distributed as dist
+
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    waiting = first()
+    try:
+        yield
+    except KeyboardInterrupt:
+        waiting = False  # the others have been interrupted as well
+        raise
+    finally:
+        if waiting:
+            tell(None)
+        dist.destroy_process_group()
+
+
+def tell(message: Any) -> Any:
+    """What the first process says, heard by all; anything that can be pickled."""
+    import torch.distributed as dist
+
+    box = [message]
+    dist.broadcast_object_list(box, src=0)
+    return box[0]
+
+
+def follow(take_part: Callable[[Any], None]) -> None:
+    """Take part in whatever the first process begins, until it dismisses this one."""
+    while (message := tell(None)) is not None:
+        take_part(message)
