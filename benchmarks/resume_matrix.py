@@ -36,9 +36,7 @@ def main() -> None:
     print("| rule | kills | in steps | tensors compared | that differ |\n|---|---|---|---|---|")
     for name in names:
         if time.monotonic() - started > 60 * given.minutes:
-            print(
-                f"\nThe time was used up before {name}; {len(names) - names.index(name)} of {len(names)} rules are missing."
-            )
+            print(f"\nThe time was used up before {name}; {len(names) - names.index(name)} of {len(names)} rules are missing.")
             break
         print(_row(name, given.kills), flush=True)
     print(f"\n{(time.monotonic() - started) / 60:.1f} minutes.")
