@@ -64,3 +64,39 @@ def test_the_files_it_names_exist():
         assert (ROOT / "experiments" / name).is_file(), name
     for name in re.findall(r"\]\(([\w.]+)\)", README):
         assert (ROOT / name).is_file(), name
+
+
+def test_numbers_and_names_of_the_table_of_neighbours():
+    from moo_mtl import problems
+    from moo_mtl.rules import ZOO
+
+    rows = {
+        row[0]: row[1:] for row in (re.split(r" *\| *", line.strip("| ")) for line in README.splitlines() if line[:1] == "|")
+    }
+    assert rows["methods by name"][0] == str(len(ZOO))
+    assert rows["analytic problems with known fronts"][0] == str(sum(_has_front(problems.get(name)) for name in problems.NAMES))
+    assert f"any of {len(ZOO)} rules" in README
+    assert f"moo_mtl has {len(ZOO)} of them" in (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    theirs = dict(re.findall(r"^- (LibMTL|torchjd|LibMOON): (.*?)\.$", README, flags=re.DOTALL | re.MULTILINE))
+    assert len(theirs) == 3
+    for library, names in theirs.items():
+        found = re.findall(r"`([\w-]+)`", names)
+        assert set(found) <= ZOO.keys(), library
+        assert len(found) == len(set(found)) >= 11
+
+
+def _has_front(problem):
+    from moo_mtl.fronts.reference import STORED
+
+    return problem.exact_front is not None or problem.exact_set is not None or problem.name in STORED
+
+
+def test_the_citation_is_of_this_version():
+    import moo_mtl
+
+    (entry,) = blocks("bibtex")
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    for key, field in (("title", "title"), ("version", "version"), ("license", "license")):
+        (value,) = re.findall(rf"^  {key} = {{(.*)}}", entry, flags=re.MULTILINE)
+        assert value in re.findall(rf'^{field}: "?([^"\n]*)"?$', citation, flags=re.MULTILINE)
+    assert moo_mtl.__version__ in entry
