@@ -15,7 +15,7 @@ source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
-suppress_warnings = ["myst.xref_missing", "toc.empty_glob"]  # links to files of the repository that are no pages
+suppress_warnings = ["myst.xref_missing"]  # links to files of the repository that are no pages
 copybutton_prompt_text = r"\$ |>>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 
