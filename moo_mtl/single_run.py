@@ -114,7 +114,8 @@ def settle(config: Single) -> None:
     """Set what torch has for the whole process: threads, and operations that repeat to the last bit."""
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(config.deterministic)
+    if config.deterministic != torch.are_deterministic_algorithms_enabled():  # to set it imports torch's compiler, for seconds
+        torch.use_deterministic_algorithms(config.deterministic)
     torch.set_num_threads(config.threads)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +54,7 @@ def result(run: Run) -> Trace:
 
 def arguments(config: TraceRun) -> tuple[Problem, Rule[Any], dict[str, Any]]:
     """What ``trace`` is called with."""
-    problem = problems.get(config.problem.name, **config.problem.parameters)
+    problem = _problem(config.problem.name, json.dumps(config.problem.parameters))
     bound = None if problem.lower_bound is None else problem.lower_bound.tolist()
     rule = resolving.rule(config.rule, problem.name, bound)
     same = ("steps", "optimizer", "clip", "gradient_noise", "record_every", "certify_every", "until", "epoch_steps", "seed")
@@ -96,6 +98,18 @@ def _table(key: str, rows: list[list[float]], width: int) -> Tensor:
     if not rows:
         raise InputError(f"{key} is an empty list; give at least one row of {width} numbers")
     return torch.tensor(rows, dtype=torch.float64)
+
+
+def _problem(name: str, parameters: str) -> Problem:
+    # Those of this package are kept: some compute their Pareto set when they are made. A user's own may have changed.
+    return (_made if ":" in name else _kept)(name, parameters)
+
+
+def _made(name: str, parameters: str) -> Problem:
+    return problems.get(name, **json.loads(parameters))
+
+
+_kept = lru_cache(maxsize=8)(_made)
 
 
 class Checkpoints:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from moo_mtl.errors import DamageError, RunError
-from moo_mtl.results.row import COLUMNS, FINAL, SCHEMA, VERSION, Numbers, Row, config_of, read, waiting
+from moo_mtl.results.row import COLUMNS, FINAL, OPEN, SCHEMA, VERSION, Numbers, Row, config_of, read, waiting
 from moo_mtl.runs import Run
 
 FILE = "results.sqlite"
@@ -50,13 +50,12 @@ class Database:
 
     def complete(self, runs: Iterable[Run]) -> None:
         """Enter those of the runs that the database does not know to be finished or failed."""
-        final = self._sound(lambda: {name for name, state in self._states() if state in FINAL})
+        final = self._sound(lambda: set(self._named(FINAL)))
         self.record((run, "") for run in runs if (run.folder.parent.name, run.folder.name) not in final)
 
     def refresh(self) -> None:
         """Look again at every run not known to be finished or failed; a driver that was killed may have missed its end."""
-        open_ = self._sound(lambda: [name for name, state in self._states() if state not in FINAL])
-        begun = [Run(self.root / experiment / hash_, {}) for experiment, hash_ in open_]
+        begun = [Run(self.root / experiment / hash_, {}) for experiment, hash_ in self._sound(lambda: self._named(OPEN))]
         self.record((run, "") for run in map(_configured, begun) if run is not None)
 
     def rebuild(self) -> int:
@@ -83,10 +82,11 @@ class Database:
         if entries:
             self._sound(write)
 
-    def _states(self) -> list[tuple[tuple[str, str], str]]:
+    def _named(self, states: Sequence[str]) -> list[tuple[str, str]]:
+        """Experiment and hash of the runs in some states."""
+        among = ", ".join("?" * len(states))
         with closing(_connected(self.file)) as connection:
-            found = connection.execute("SELECT experiment, hash, state FROM runs").fetchall()
-        return [((experiment, hash_), state) for experiment, hash_, state in found]
+            return connection.execute(f"SELECT experiment, hash FROM runs WHERE state IN ({among})", tuple(states)).fetchall()
 
     def _sound(self, action: Callable[[], Value]) -> Value:
         """The action's value; where the file turns out to be damaged, it is made anew and the action done again."""

@@ -15,6 +15,7 @@ from moo_mtl.storage import read_json
 KEYS = tuple(dict.fromkeys(key for kind in KINDS.values() for key in kind.model_fields))
 _LEFT = ("seconds", "peak_mb", "batch", "batch_runs", "moo_mtl", "torch", "numpy", "python", "platform", "sources")
 COLUMNS = ("experiment", "hash", "state", "error", *KEYS, *_LEFT, "config")
+OPEN = ("waiting", "unfinished")
 FINAL = ("finished", "failed", "damaged")  # what only another attempt changes
 
 _NAMES = ", ".join(f'"{column}"' for column in COLUMNS)

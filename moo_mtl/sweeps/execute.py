@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from moo_mtl import storage
 from moo_mtl.progress import Reporter
 from moo_mtl.results.database import Database
 from moo_mtl.sweeps.backends import Backend
@@ -27,6 +28,7 @@ def execute(survey: Survey, reporter: Reporter, *, backend: Backend = here, toge
     Raises:
         RunError: a folder or the database cannot be written, or the workers cannot be reached.
     """
+    storage.create(survey.folder)
     database = Database(survey.folder.parent, reporter.say)
     jobs = assemble(survey, together=together)
     database.enrol(item.run for item in survey.wanted)
