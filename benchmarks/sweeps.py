@@ -1,8 +1,8 @@
 """What a sweep costs beyond its computations, and how soon the database answers: ``python -m benchmarks.sweeps``.
 
-Overhead is what the whole command took (reading, checking, planning, computing, storing) less what was spent inside ``trace``,
-a run; by the clock, and by the processor's time, which neighbours on the machine do not sway. In process mode it is the time that
-two workers were there less the time that their runs report.
+Overhead is what the whole command took (reading, checking, planning, computing, storing) less what was spent inside
+``trace``, a run; by the clock, and by the processor's time, which neighbours on the machine do not sway. In process mode it is
+the time that two workers were there less the time that their runs report.
 """
 
 from __future__ import annotations

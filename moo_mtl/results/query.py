@@ -53,7 +53,7 @@ def ask(root: Path, where: str = "", metrics: Sequence[str] = (), *, every_colum
     columns = (*COLUMNS, *metrics)
     if every_column or not rows:
         return Answer(columns, rows)
-    differing = [place for place, column in enumerate(columns) if _worth_showing(column, {row[place] for row in rows}, metrics)]
+    differing = [place for place, column in enumerate(columns) if _worth_showing(column, place, rows, metrics)]
     return Answer(tuple(columns[place] for place in differing), [tuple(row[place] for place in differing) for row in rows])
 
 
@@ -133,10 +133,10 @@ def _only_read(action: int, first: str | None, second: str | None, database: str
     return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
 
 
-def _worth_showing(column: str, values: set[Any], metrics: Sequence[str]) -> bool:
+def _worth_showing(column: str, place: int, rows: Sequence[tuple[Any, ...]], metrics: Sequence[str]) -> bool:
     if column in ("config", "sources", "batch", "batch_runs"):
         return False
-    return column in _ALWAYS or column in metrics or column == "seconds" or len(values) > 1
+    return column in (*_ALWAYS, *metrics, "seconds") or any(row[place] != rows[0][place] for row in rows)
 
 
 def _quoted(name: str) -> str:

@@ -22,6 +22,8 @@ _NAMES = ", ".join(f'"{column}"' for column in COLUMNS)
 SCHEMA = f"""
 CREATE TABLE runs (id INTEGER PRIMARY KEY, {_NAMES}, UNIQUE (experiment, hash));
 CREATE INDEX by_rule ON runs (rule, problem, data);
+CREATE INDEX by_problem ON runs (problem, data, seed);
+CREATE INDEX by_hash ON runs (hash);
 CREATE INDEX by_state ON runs (state);
 CREATE TABLE metrics (name TEXT, run INTEGER, value REAL, PRIMARY KEY (name, run)) WITHOUT ROWID;
 CREATE INDEX by_run ON metrics (run);
@@ -45,12 +47,13 @@ def read(run: Run, error: str = "") -> tuple[Row, Numbers]:
         error: what stopped it, in case its folder does not say so.
     """
     try:
-        if not (run.folder / "status.json").exists():
-            return waiting(run), {}
-        status = run.status
+        begun = (run.folder / "status.json").exists()
+        status = run.status if begun else {}
         state = str(status.get("state"))
         if error and state not in FINAL:
             return _row(run, "damaged") | {"error": error}, {}
+        if not begun:
+            return waiting(run), {}
         row = _row(run, state) | {key: status.get(key) for key in ("error", "seconds", "peak_mb", "sources")}
         row |= {key: value for key, value in status.get("versions", {}).items() if key in _LEFT}
         batch = status.get("batch", {})

@@ -39,7 +39,7 @@ class Cluster:
         with client:
             _require_workers(client.scheduler_info(n_workers=-1)["workers"], waiting)
             futures = {client.submit(obey, order(job), **_wants(job)): job for job in waiting}
-            for future in distributed.as_completed(futures):
+            for future in distributed.as_completed(futures, loop=client.loop):
                 job = futures[future]
                 try:
                     found = ends(job, future.result())
