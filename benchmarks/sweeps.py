@@ -121,30 +121,32 @@ def answers(folder: Path, rows: int) -> None:
     print(f"database: {count} runs, {numbers} numbers, {(root / FILE).stat().st_size / 1e6:.0f} MB")
     for name, (where, metrics) in QUERIES.items():
         found = len(ask(root, where, metrics).rows)
-        print(f"  {name}: {1000 * median(partial(ask, root, where, metrics)):.1f} ms, {found} rows")
-    print(f"  names of all metrics: {1000 * median(partial(names, root)):.1f} ms")
+        print(f"  {name}: {median(partial(ask, root, where, metrics))}, {found} rows")
+    print(f"  names of all metrics: {median(partial(names, root))}")
 
 
-def median(action: Callable[[], object], times: int = 7) -> float:
-    """Seconds, of several calls."""
-    seconds = []
+def median(action: Callable[[], object], times: int = 9) -> str:
+    """Milliseconds of several calls, by the clock and of the processor."""
+    clock, processor = [], []
     for _ in range(times):
-        began = time.perf_counter()
+        began, began_cpu = time.perf_counter(), time.process_time()
         action()
-        seconds.append(time.perf_counter() - began)
-    return sorted(seconds)[times // 2]
+        clock.append(1000 * (time.perf_counter() - began))
+        processor.append(1000 * (time.process_time() - began_cpu))
+    return f"{sorted(clock)[times // 2]:.1f} ms ({sorted(processor)[times // 2]:.1f} ms of the processor)"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition(":")[0])
     parser.add_argument("--runs", type=int, default=10_000, help="in batch mode; a multiple of 50")
-    parser.add_argument("--processes", type=int, default=200, help="runs in process mode; a multiple of 50")
+    parser.add_argument("--processes", type=int, default=200, help="runs in process mode; a multiple of 50, or 0")
     parser.add_argument("--rows", type=int, default=100_000, help="of the database")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
         in_batches(Path(one), arguments.runs)
         answers(Path(one), arguments.rows)
-        in_processes(Path(other), arguments.processes)
+        if arguments.processes:
+            in_processes(Path(other), arguments.processes)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from moo_mtl import fronts as fronts
     from moo_mtl import plotting as plotting
     from moo_mtl import problems as problems
+    from moo_mtl import results as results
     from moo_mtl import rules as rules
     from moo_mtl import solvers as solvers
     from moo_mtl.certificate import Certificate as Certificate
@@ -39,7 +40,7 @@ _HOME = {
     "certify": "moo_mtl.certificate",
     "trace": "moo_mtl.tracing",
 }
-_MODULES = {"fronts", "plotting", "problems", "rules", "solvers"}
+_MODULES = {"fronts", "plotting", "problems", "results", "rules", "solvers"}
 
 __all__ = [*_HOME, *_MODULES]
 
