@@ -188,6 +188,22 @@ def test_a_run_that_stops_its_batch_is_found_by_halves(moo_mtl, jobs):
     assert set(frame(where="state = 'failed'").lr) == {1.0}
 
 
+def test_a_damaged_checkpoint_of_a_half_is_said_and_waited_for_by_nobody(moo_mtl):
+    settings = ["--set", 'rule={name="mine:Picky", bound=-0.9}', "--set", "lr=[1e-3, 2e-3, 1.0]", "--set", "seed=[0, 1]"]
+    moo_mtl("sweep", "toy.toml", *settings)
+    for file in Path("runs/toy").glob("*/*"):
+        if file.parent.name != "batches":
+            file.unlink()
+    for file in Path("runs/toy/batches").glob("*.json"):
+        if len(json.loads(file.read_text())["members"]) < 6:
+            file.with_suffix(".pt").write_bytes(b"half a checkpoint")
+    code, _, err = moo_mtl("sweep", "toy.toml", *settings)
+    assert code == 2
+    assert "6 of 6 runs done, 6 of them failed" in err
+    assert err.count("is damaged; delete it") >= 3
+    assert "damaged" in set(frame().state)
+
+
 def test_everything_is_checked_before_the_first_run(moo_mtl):
     code, out, err = moo_mtl("sweep", "toy.toml", "--set", 'rule=["equal", {name="db-mtl", beta={each=[0.5, 2.0]}}]')
     assert (code, out) == (2, "")

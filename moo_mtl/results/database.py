@@ -58,9 +58,15 @@ class Database:
         begun = [Run(self.root / experiment / hash_, {}) for experiment, hash_ in self._sound(lambda: self._named(OPEN))]
         self.record((run, "") for run in map(_configured, begun) if run is not None)
 
-    def rebuild(self) -> int:
-        """Make the database anew from the run folders; the answer is how many there are."""
+    def rebuild(self, *, unless_there: bool = False) -> int:
+        """Make the database anew from the run folders; the answer is how many there are.
+
+        Args:
+            unless_there: do nothing, and answer 0, if another process has made one in the meantime.
+        """
         with self._locked():
+            if unless_there and self._is_there():
+                return 0
             part = self.file.with_name(f".part-{FILE}")
             part.unlink(missing_ok=True)
             folders = sorted(file.parent for file in self.root.glob("*/*/status.json"))
@@ -82,6 +88,13 @@ class Database:
         if entries:
             self._sound(write)
 
+    def _is_there(self) -> bool:
+        try:
+            _connected(self.file).close()
+        except (_AbsentError, sqlite3.DatabaseError):
+            return False
+        return True
+
     def _named(self, states: Sequence[str]) -> list[tuple[str, str]]:
         """Experiment and hash of the runs in some states."""
         among = ", ".join("?" * len(states))
@@ -93,7 +106,7 @@ class Database:
         try:
             return action()
         except _AbsentError as error:
-            count = self.rebuild()
+            count = self.rebuild(unless_there=True)
             if count:
                 self.say(f"{self.file} {error}; it has been made from {count} run folders")
             return action()

@@ -29,23 +29,27 @@ def work(job: Job, advance: Advance) -> list[End]:
     Raises:
         RunError: a folder cannot be written, which other jobs would meet as well.
     """
+    apart: list[End] = []
     try:
         if job.batches is None:
             single_run.perform(job.items[0].single, job.items[0].run, advance)
         else:
             with locked(job.lock):
-                _together(job.items, job.batches, job.name, advance)
+                apart = _together(job.items, job.batches, job.name, advance)
     except BusyError:
         pass  # the folders say of which runs this is true
     except DamageError as error:
         return [_end(item, str(error)) for item in job.items]
-    return [_end(item) for item in job.items]
+    damaged = {end.item.run.folder: end.error for end in apart}
+    return [_end(item, damaged.get(item.run.folder, "")) for item in job.items]
 
 
-def _together(items: Sequence[Item], folder: Path, name: str, advance: Advance) -> None:
-    left = [item for item in items if end_of(item).state == "open"]
+def _together(items: Sequence[Item], folder: Path, name: str, advance: Advance) -> list[End]:
+    """Compute a batch; the answer is how those runs ended that had to be computed apart from it."""
+    left = [item for item in items if _end(item).state == "open"]
     if not left:
-        return
+        return []
+    apart: list[End] = []
     module = single_run.batched(items[0].single)
     assert module is not None
     single_run.settle(items[0].single)
@@ -69,11 +73,12 @@ def _together(items: Sequence[Item], folder: Path, name: str, advance: Advance) 
     except Exception:  # one of the runs fails in a way that stops the program: halves say which
         middle = len(items) // 2
         for half in (items[:middle], items[middle:]):
-            work(batch(half, folder), advance)
+            apart += work(batch(half, folder), advance)
     else:
         for item in lost:  # by itself it fails as well, and says why
-            work(alone(item), advance)
+            apart += work(alone(item), advance)
     checkpoint.unlink(missing_ok=True)
+    return apart
 
 
 def _keep(item: Item, result: Any, metrics: dict[str, Any], took: dict[str, Any]) -> None:
