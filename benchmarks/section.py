@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -41,3 +44,17 @@ class Section:
         found = json.loads(file.read_text(encoding="utf-8"))
         tables = [Table(**table) for table in found.pop("tables")]
         return cls(**found, tables=tables)
+
+
+def run(measure: Callable[[bool], Section], about: str | None) -> None:
+    """The command line of a module: measure, print, and keep the section where ``--save`` says."""
+    parser = argparse.ArgumentParser(description=(about or "").split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="fewer sizes, fewer rounds")
+    parser.add_argument("--save", type=Path, help="JSON file for `python -m benchmarks`")
+    arguments = parser.parse_args()
+    begin = time.perf_counter()
+    section = measure(arguments.quick)
+    section.seconds = time.perf_counter() - begin
+    if arguments.save is not None:
+        section.save(arguments.save)
+    print("\n\n".join([section.about, *section.losses, *(table.markdown() for table in section.tables)]))

@@ -8,7 +8,6 @@ ours is one call; a peer without batches is looped over a few of the problems. C
 
 from __future__ import annotations
 
-import argparse
 import time
 import warnings
 from collections.abc import Callable
@@ -19,7 +18,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.peers import available
-from benchmarks.section import Section, Table
+from benchmarks.section import Section, Table, run
 from benchmarks.side_by_side import machine, ratio, timed
 from moo_mtl import solvers
 from moo_mtl.solvers import Solution, fast
@@ -158,12 +157,5 @@ def _error(program: Program, few: list[Tensor], theirs: Callable[[Tensor], Tenso
     return f"{max(errors):.0e}"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--quick", action="store_true")
-    section = measure(parser.parse_args().quick)
-    print("\n\n".join([section.about, *(table.markdown() for table in section.tables), *section.losses]))
-
-
 if __name__ == "__main__":
-    main()
+    run(measure, __doc__)

@@ -6,7 +6,6 @@ seconds do not drown it. ``--help`` is the whole command.
 
 from __future__ import annotations
 
-import argparse
 import importlib.metadata
 import importlib.util
 import re
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.section import Section, Table
+from benchmarks.section import Section, Table, run
 
 ON_TOP_OF_TORCH = {"moo_mtl": 0.15, "torchjd": None, "libmoon": None, "LibMTL": None}  # target in seconds
 HELP = 0.4  # seconds, the target of `moo-mtl --help`
@@ -103,12 +102,5 @@ def _megabytes(names: list[str]) -> float:
     return total / 1e6
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--quick", action="store_true")
-    section = measure(parser.parse_args().quick)
-    print("\n\n".join(table.markdown() for table in section.tables))
-
-
 if __name__ == "__main__":
-    main()
+    run(measure, __doc__)
