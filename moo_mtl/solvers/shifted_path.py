@@ -25,6 +25,7 @@ from moo_mtl.solvers.nonnegative_qp import nonnegative_qp
 from moo_mtl.solvers.normal_form import NormalForm, times
 
 SHIFTS = 40  # tried on CPU at most; three are typical
+TOUCHING = 1e-6  # relative excess at which a point of the path counts as one where the constraint touches
 SHIFTS_MASKED = 10  # tried on an accelerator, always
 
 
@@ -91,6 +92,13 @@ class Path(NamedTuple):
         length = (times(self.cosines, y) * y).sum(dim=-1).clamp(min=0)
         return outside(length, (self.a * y).sum(dim=-1), self.square, shift)
 
+    def touches(self, excess: Excess, y: Tensor, shift: Tensor) -> Tensor:
+        """Whether the constraint holds with equality at ``y`` and ``shift``; on a dependent support a root may be rounding."""
+        length, nothing = (times(self.cosines, y) * y).sum(dim=-1), torch.zeros_like(shift)
+        c0, c1, c2 = excess(Piece(length, nothing, nothing, (self.a * y).sum(dim=-1), nothing, self.square))
+        terms = torch.stack([c0, 2 * c1 * shift, c2 * shift.square()])
+        return terms.sum(dim=0).abs() <= TOUCHING * terms.abs().sum(dim=0)
+
 
 def search(
     path: Path, excess: Excess, outside: Outside, moving: Tensor, beyond: Tensor, projection: Tensor
@@ -130,7 +138,8 @@ def search(
         low, high = torch.where(early, shift, low), torch.where(early, high, shift)
         answer[where] = torch.where(bound.unsqueeze(-1), exact, answer[where])
         found[where] = torch.where(bound, shift, found[where])
-        bound = bound & ~((root - shift).abs() <= 1e-9 * shift)  # the gap is of second order in the shift
+        settled = (root - shift).abs() <= 1e-9 * shift  # the gap is of second order in the shift
+        bound = bound & ~(settled & path.touches(excess, y, shift))
         shift = root
     return answer, found
 

@@ -1,0 +1,154 @@
+"""Random Gramians of every kind against every solver: ``python -m tests.fuzz_solvers --cases 1000000``.
+
+A batch mixes ranks from 0 to K, lengths over many decades, units from 1e-290 to 1e290, duplicates, opposite pairs, zero rows,
+and denormal entries. What must hold for each member is checked on the whole batch: nothing is raised, no weight is NaN unless an
+entry of the Gramian is not finite, ``converged`` comes with its proof, and a poisoned neighbour changes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from moo_mtl import solvers
+from moo_mtl.solvers import Solution
+
+LARGEST, SMALLEST = 1e290, 1e-290  # of a Gramian's entries; beyond, a member counts as not finite or as zero
+SOLVERS: dict[str, Callable[[Tensor], Solution]] = {
+    "min_norm": solvers.min_norm,
+    "dualproj": solvers.dualproj,
+    "upgrad": solvers.upgrad,
+    "nash": solvers.nash,
+    "fairgrad": lambda G: solvers.fairgrad(G, 2.0),
+    "cagrad": lambda G: solvers.cagrad(G, 0.4),
+    "conicgrad": lambda G: solvers.conicgrad(G, 0.5),
+    "aligned": solvers.aligned,
+    "config": solvers.config,
+    "imtl_g": solvers.imtl_g,
+}
+NONNEGATIVE = {"min_norm", "dualproj", "upgrad", "nash", "fairgrad", "cagrad", "conicgrad"}
+
+
+class Tally(NamedTuple):
+    """Members tried, members that said they did not converge, and sentences about broken laws."""
+
+    cases: int
+    unconverged: int
+    broken: list[str]
+
+
+def rows(generator: torch.Generator, batch: int, tasks: int) -> Tensor:
+    """Gradients ``[B, K, K]`` of a random kind each, of length about 1 at most."""
+    kind = torch.randint(0, 8, (batch,), generator=generator)
+    J = torch.randn(batch, tasks, tasks, generator=generator, dtype=torch.float64)
+    rank = torch.randint(0, tasks + 1, (batch, 1, 1), generator=generator)
+    J = torch.where((kind == 1)[:, None, None] & (torch.arange(tasks) >= rank), 0.0, J)
+    spread = torch.rand(batch, tasks, 1, generator=generator, dtype=torch.float64)
+    J = torch.where((kind == 2)[:, None, None], J * 10 ** (-12 * spread), J)
+    other = J[:, torch.randperm(tasks, generator=generator)]
+    J = torch.where((kind == 3)[:, None, None], torch.cat([J[:, :1], J[:, :-1]], dim=1), J)  # neighbours equal their neighbours
+    J = torch.where((kind == 4)[:, None, None], torch.where(spread < 0.5, -other, J), J)  # opposite pairs
+    J = torch.where((kind == 5)[:, None, None], torch.where(spread < 0.4, 0.0, J), J)
+    J = torch.where((kind == 6)[:, None, None], J - J.mean(dim=1, keepdim=True), J)  # the hull holds 0
+    return torch.where((kind == 7)[:, None, None], J[:, :1] + 1e-7 * J, J)  # near-duplicates
+
+
+def gramians(generator: torch.Generator, batch: int, tasks: int) -> Tensor:
+    """Gramians ``[B, K, K]`` in units from ``SMALLEST`` to ``LARGEST``."""
+    J = rows(generator, batch, tasks)
+    G = J @ J.mT
+    G = (G + G.mT) / 2
+    largest = G.diagonal(dim1=-2, dim2=-1).amax(dim=-1).clamp(min=1e-30)
+    exponent = (torch.rand(batch, generator=generator, dtype=torch.float64) - 0.5) * 2 * 289
+    plain = torch.rand(batch, generator=generator) < 0.3
+    return G / largest[:, None, None] * (10 ** torch.where(plain, 0.0, exponent))[:, None, None]
+
+
+def broken_laws(name: str, G: Tensor, solution: Solution) -> list[str]:
+    """What does not hold of a batch's solution, one sentence a law."""
+    found = []
+    w, converged = solution.weights, solution.converged
+
+    def law(says: str, wrong: Tensor) -> None:
+        if bool(wrong.any()):
+            member = int(wrong.nonzero()[0, 0])
+            found.append(f"{name}: {says}, {int(wrong.sum())} times; the first: {G[member].tolist()} -> {w[member].tolist()}")
+
+    law("weights are NaN", w.isnan().any(dim=-1))
+    law("the gap of a converged member is NaN or negative", converged & ~(solution.gap >= 0))
+    if name in NONNEGATIVE:
+        law("a weight is negative", (w < 0).any(dim=-1))
+    unit = G.diagonal(dim1=-2, dim2=-1).amax(dim=-1).clamp(min=1e-300)
+    scaled = G / unit[:, None, None]
+    if name == "min_norm":
+        law("weights leave the simplex", ~((w.sum(dim=-1) - 1).abs() <= 1e-12))
+        q = torch.einsum("bij,bj->bi", scaled, w)
+        gap = (q * w).sum(dim=-1) - q.amin(dim=-1)
+        law("the true gap is above 1e-11", converged & (gap > 1e-11))
+        law("a member did not converge", ~converged)
+    if name in ("dualproj", "upgrad"):
+        q = torch.einsum("bij,bj->bi", scaled, w)
+        law("the direction conflicts with a task", converged & (q.amin(dim=-1) < -1e-10))
+    return found
+
+
+def poisoned(name: str, G: Tensor, solution: Solution, at: int, value: float) -> list[str]:
+    """With one entry not finite, its member is marked, and all others keep their weights to 1e-12."""
+    spoilt = G.clone()
+    spoilt[at, 0, -1] = value
+    again = SOLVERS[name](spoilt)
+    others = torch.arange(len(G)) != at
+    found = []
+    if bool(again.converged[at]) or not bool(again.weights[at].isnan().all()):
+        found.append(f"{name}: a member with the entry {value} passes for solved")
+    before, after = solution.weights[others], again.weights[others]
+    if before.numel() and not bool(((before - after).abs() <= 1e-12 * before.abs().amax(dim=-1, keepdim=True)).all()):
+        found.append(f"{name}: a member with the entry {value} changes its neighbours' weights")
+    return found
+
+
+def fuzz(name: str, cases: int, seed: int = 0, largest: int = 12, batch: int = 4096) -> Tally:
+    """Batches of random sizes until so many members were solved."""
+    generator, done, lost, broken = torch.Generator().manual_seed(seed), 0, 0, []
+    while done < cases and len(broken) < 5:
+        tasks = int(torch.randint(1, largest + 1, (), generator=generator))
+        G = gramians(generator, min(batch, cases - done, max(1, cases // 8)), tasks)
+        solution = SOLVERS[name](G)
+        broken += broken_laws(name, G, solution)
+        value = (float("nan"), float("inf"), -float("inf"))[done % 3]
+        broken += poisoned(name, G[:64], SOLVERS[name](G[:64]), done % min(64, len(G)), value)
+        done, lost = done + len(G), lost + int((~solution.converged).sum())
+    return Tally(done, lost, broken)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("--cases", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--largest", type=int, default=12, help="tasks, at most")
+    parser.add_argument("--batch", type=int, default=4096)
+    parser.add_argument("--solvers", nargs="+", choices=SOLVERS, default=list(SOLVERS))
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    wrong: Counter[str] = Counter()
+    print("| solver | cases | did not converge | laws broken | seconds |\n|---|---|---|---|---|")
+    for name in arguments.solvers:
+        begin = time.perf_counter()
+        tally = fuzz(name, arguments.cases, arguments.seed, arguments.largest, arguments.batch)
+        wrong[name] = len(tally.broken)
+        seconds = time.perf_counter() - begin
+        print(f"| {name} | {tally.cases:,} | {tally.unconverged:,} | {len(tally.broken)} | {seconds:.0f} |", flush=True)
+        for sentence in tally.broken:
+            print(sentence[:1500], file=sys.stderr)
+    sys.exit(1 if sum(wrong.values()) else 0)
+
+
+if __name__ == "__main__":
+    main()

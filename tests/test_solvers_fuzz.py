@@ -1,0 +1,51 @@
+"""Random Gramians of every kind against every solver: some hundreds here, a million each by ``python -m tests.fuzz_solvers``."""
+
+import pytest
+import torch
+
+from tests.fuzz_solvers import SOLVERS, fuzz, gramians
+
+# Where a solution need not exist (at stationary points, for dependent gradients), a solver may say so.
+ALWAYS = {"min_norm", "dualproj", "upgrad", "cagrad", "conicgrad", "aligned"}
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_random_gramians(name):
+    tally = fuzz(name, 400, seed=1)
+    assert not tally.broken
+    assert tally.unconverged == 0 or name not in ALWAYS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SOLVERS)
+def test_many_random_gramians(name):
+    tally = fuzz(name, 100_000, seed=2)
+    assert not tally.broken
+    assert tally.unconverged == 0 or name not in ALWAYS
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("shape", [(0, 3, 3), (2, 0, 4, 4)])
+def test_an_empty_batch_has_an_empty_answer(name, shape):
+    solution = SOLVERS[name](torch.zeros(shape, dtype=torch.float64))
+    assert solution.weights.shape == shape[:-1]
+    assert solution.converged.shape == shape[:-2]
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_low_precision_and_odd_strides_are_read_as_they_are(name, dtype):
+    G = gramians(torch.Generator().manual_seed(3), 64, 4)
+    G = (G / G.diagonal(dim1=-2, dim2=-1).amax(dim=-1).clamp(min=1e-300)[:, None, None]).to(dtype)
+    expected = SOLVERS[name](G)
+    strided = torch.stack([G, G], dim=-1)[..., 0].mT.mT
+    expanded = G[:1].expand(64, 4, 4)
+    assert torch.equal(SOLVERS[name](strided).weights.nan_to_num(), expected.weights.nan_to_num())
+    first = SOLVERS[name](expanded).weights.nan_to_num()
+    torch.testing.assert_close(first, first[:1].expand(64, 4), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_no_graph_survives_a_solve(name):
+    G = gramians(torch.Generator().manual_seed(4), 8, 3).requires_grad_()
+    assert not any(field.requires_grad for field in SOLVERS[name](G))
