@@ -1,8 +1,8 @@
 """Random Gramians of every kind against every solver: ``python -m tests.fuzz_solvers --cases 1000000``.
 
-A batch mixes ranks from 0 to K, lengths over many decades, units from 1e-290 to 1e290, duplicates, opposite pairs, zero rows,
-and denormal entries. What must hold for each member is checked on the whole batch: nothing is raised, no weight is NaN unless an
-entry of the Gramian is not finite, ``converged`` comes with its proof, and a poisoned neighbour changes nothing.
+A batch mixes ranks from 0 to K, lengths over many decades, units from 1e-290 to 1e290, duplicates, opposite pairs, zero
+rows, and denormal entries. What must hold for each member is checked on the whole batch: nothing is raised, no weight is NaN
+unless an entry of the Gramian is not finite, ``converged`` comes with its proof, and a poisoned neighbour changes nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Random Gramians of every kind against every solver: some hundreds here, a million each by ``python -m tests.fuzz_solvers``."""
+"""Random Gramians of every kind against every solver: hundreds here, a million each by ``python -m tests.fuzz_solvers``."""
 
 import pytest
 import torch
