@@ -18,6 +18,7 @@ from moo_mtl.commands.results import results
 from moo_mtl.commands.run import run
 from moo_mtl.commands.show import show
 from moo_mtl.commands.sweep import sweep
+from moo_mtl.commands.theory import theory
 from moo_mtl.errors import InputError, MooMtlError
 
 app = typer.Typer(
@@ -76,6 +77,7 @@ app.command()(results)
 app.command()(compare)
 app.command()(show)
 app.command()(front)
+app.add_typer(theory)
 app.command()(report)
 app.add_typer(data, name="data")
 app.command()(doctor)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from moo_mtl.errors import InputError, unknown
 from moo_mtl.naming import check_parameters, load
-from moo_mtl.properties import Property
+from moo_mtl.properties import Condition, Property
 from moo_mtl.rules.rule import Rule
 
 Factory = TypeVar("Factory", bound=Callable[..., Rule[Any]])
@@ -27,6 +27,9 @@ class Recipe:
         when: for a property under ``fails``, the condition under which it holds all the same.
         min_tasks: the smallest K the rule is defined for.
         max_tasks: the largest, where there is one.
+        probe: hyper-parameters under which four steps, each an epoch, show what the rule does after its warm-up.
+        decades: of gradient lengths within which float64 decides the answer; fewer for rules that need the small
+            eigenvalues of the Gramian, which spans twice as many.
     """
 
     name: str
@@ -34,9 +37,15 @@ class Recipe:
     cite: str
     holds: Sequence[Property] = ()
     fails: Sequence[Property] = ()
-    when: Mapping[Property, str] = field(default_factory=dict)
+    when: Mapping[Property, Condition] = field(default_factory=dict)
     min_tasks: int = 1
     max_tasks: int | None = None
+    probe: Mapping[str, Any] = field(default_factory=dict)
+    decades: int = 6
+
+    def probing(self, **parameters: Any) -> Rule[Any]:
+        """The rule with its probing hyper-parameters, and others on top."""
+        return self.factory(**{**self.probe, **parameters})
 
 
 ZOO: dict[str, Recipe] = {}
@@ -48,14 +57,17 @@ def recipe(
     cite: str,
     holds: Sequence[Property] = (),
     fails: Sequence[Property] = (),
-    when: Mapping[Property, str] | None = None,
+    when: Mapping[Property, Condition] | None = None,
     min_tasks: int = 1,
     max_tasks: int | None = None,
+    probe: Mapping[str, Any] | None = None,
+    decades: int = 6,
 ) -> Callable[[Factory], Factory]:
     """Enter a factory of rules into the zoo; laws, tables, documentation and the command line find it there."""
 
     def enter(factory: Factory) -> Factory:
-        ZOO[name] = Recipe(name, factory, cite, tuple(holds), tuple(fails), dict(when or {}), min_tasks, max_tasks)
+        promises = (tuple(holds), tuple(fails), dict(when or {}))
+        ZOO[name] = Recipe(name, factory, cite, *promises, min_tasks, max_tasks, dict(probe or {}), decades)
         return factory
 
     return enter

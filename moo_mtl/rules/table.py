@@ -76,7 +76,7 @@ def markdown() -> str:
 def _row(entry: Entry) -> str:
     recipe = entry.recipe
     fails = [
-        f"{property.name} (holds: {recipe.when[property]})" if property in recipe.when else property.name
+        f"{property.name} (holds: {recipe.when[property].words})" if property in recipe.when else property.name
         for property in recipe.fails
     ]
     holds = ", ".join(property.name for property in recipe.holds)

@@ -6,11 +6,13 @@ from typing import Any, Literal
 
 from moo_mtl.errors import InputError
 from moo_mtl.properties import (
+    Condition,
     affine,
     common_descent,
     deterministic,
     homogeneous_0,
     homogeneous_1,
+    independent,
     linear_under_scaling,
     nonnegative,
     permutation_equivariant,
@@ -19,6 +21,7 @@ from moo_mtl.properties import (
     simplex,
     stateless,
     trajectory_scale_invariant,
+    two_tasks,
     zero_at_weakly_stationary,
 )
 from moo_mtl.rules import learned, output, scaling, weights
@@ -27,13 +30,15 @@ from moo_mtl.rules.recipe import recipe
 from moo_mtl.rules.rule import Rule
 from moo_mtl.rules.slot import Schedule, positive
 
+_DOWNHILL = Condition("sign = downhill and independent gradients", {"sign": "downhill"}, independent=True)
+
 
 @recipe(
     "normalized-sum",
     cite="The gradient stage of DB-MTL: Lin et al., Neural Networks 2025, arXiv 2308.12029, equation 3",
     holds=[nonnegative, scale_invariant, shift_invariant, permutation_equivariant, deterministic, stateless, homogeneous_0],
     fails=[common_descent, zero_at_weakly_stationary, simplex, linear_under_scaling],
-    when={common_descent: "K = 2", zero_at_weakly_stationary: "K = 2"},
+    when={common_descent: two_tasks, zero_at_weakly_stationary: two_tasks},
 )
 def normalized_sum(magnitude: Literal["max", "min", "mean", "median"] | float = 1.0) -> Rule[Any]:
     r"""Sum of the gradients, all rescaled to one length: :math:`w_k = s / \lVert g_k \rVert`.
@@ -50,9 +55,9 @@ def normalized_sum(magnitude: Literal["max", "min", "mean", "median"] | float = 
 @recipe(
     "imtl-g",
     cite="Liu, Li, Kuang, Xue, Chen, Yang, Liao and Zhang, Towards Impartial Multi-Task Learning, ICLR 2021, equation 5",
-    holds=[affine, shift_invariant, permutation_equivariant, deterministic, stateless, homogeneous_1],
-    fails=[common_descent, nonnegative, simplex, scale_invariant, linear_under_scaling],
-    when={common_descent: "sign = downhill", scale_invariant: "sign = downhill"},
+    holds=[shift_invariant, permutation_equivariant, deterministic, stateless, homogeneous_1],
+    fails=[affine, common_descent, nonnegative, simplex, scale_invariant, linear_under_scaling],
+    when={affine: independent, common_descent: _DOWNHILL, scale_invariant: _DOWNHILL},
 )
 def imtl_g(sign: Literal["paper", "downhill"] = "paper") -> Rule[Any]:
     r"""Weights of sum 1 under which the step has equal projections on all unit gradients.
@@ -102,6 +107,7 @@ def imtl(
     "arXiv 2305.19000, equations 10 and 11",
     holds=[shift_invariant, permutation_equivariant, deterministic, stateless, homogeneous_1],
     fails=[nonnegative, common_descent, zero_at_weakly_stationary, simplex, scale_invariant, linear_under_scaling],
+    decades=3,
 )
 def aligned_mtl(scale: Literal["min", "median", "rmse"] = "min", reduction: Literal["sum", "mean"] = "sum") -> Rule[Any]:
     r"""The gradients' system made orthogonal with equal singular values, then summed.
@@ -126,10 +132,11 @@ def aligned_mtl(scale: Literal["min", "median", "rmse"] = "min", reduction: Lite
     cite="Liu, Chu and Thuerey, ConFIG: Towards Conflict-Free Training of Physics Informed Neural Networks, ICLR 2025, "
     "arXiv 2408.11104, equations 2 and 3",
     holds=[
-        *(common_descent, scale_invariant, shift_invariant, permutation_equivariant, deterministic, stateless),
+        *(shift_invariant, permutation_equivariant, deterministic, stateless),
         *(linear_under_scaling, homogeneous_1),
     ],
-    fails=[nonnegative, simplex, zero_at_weakly_stationary],
+    fails=[common_descent, scale_invariant, nonnegative, simplex, zero_at_weakly_stationary],
+    when={common_descent: independent, scale_invariant: independent},
 )
 def config(length: Literal["projections", "min", "max", "mean", "median"] = "projections") -> Rule[Any]:
     r"""The direction at equal angles to all gradients, as long as their projections on it add up to.

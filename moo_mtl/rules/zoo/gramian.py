@@ -9,6 +9,7 @@ from torch import Tensor
 
 from moo_mtl.errors import InputError
 from moo_mtl.properties import (
+    Condition,
     common_descent,
     deterministic,
     homogeneous_0,
@@ -29,6 +30,8 @@ from moo_mtl.rules.recipe import recipe
 from moo_mtl.rules.rule import Rule
 from moo_mtl.rules.slot import Bound, Output, Slot, positive
 
+_WIDE = Condition("c >= 1", {"c": 1.0})
+
 
 @recipe(
     "mgda",
@@ -46,7 +49,7 @@ from moo_mtl.rules.slot import Bound, Output, Slot, positive
         homogeneous_1,
     ],
     fails=[scale_invariant, linear_under_scaling],
-    when={scale_invariant: "normalization = l2"},
+    when={scale_invariant: Condition("normalization = l2", {"normalization": "l2"})},
 )
 def mgda(
     normalization: Literal["none", "l2", "loss", "loss+"] = "none",
@@ -120,7 +123,7 @@ def edm() -> Rule[Any]:
     "arXiv 2110.14048, equation 4",
     holds=[nonnegative, shift_invariant, permutation_equivariant, deterministic, stateless, homogeneous_1],
     fails=[common_descent, zero_at_weakly_stationary, simplex, scale_invariant, linear_under_scaling],
-    when={common_descent: "c >= 1", zero_at_weakly_stationary: "c >= 1"},
+    when={common_descent: _WIDE, zero_at_weakly_stationary: _WIDE},
 )
 def cagrad(c: float = 0.4, rescale: Literal["none", "c", "c-squared"] = "none") -> Rule[Any]:
     r"""The best worst-task improvement within a ball of radius :math:`c \lVert g_0 \rVert` round the mean gradient.
@@ -176,7 +179,7 @@ def nash_mtl(max_norm: float | None = 1.0) -> Rule[Any]:
     cite="Ban and Ji, Fair Resource Allocation in Multi-Task Learning, ICML 2024, arXiv 2402.15638, equation 7",
     holds=[nonnegative, common_descent, shift_invariant, permutation_equivariant, deterministic, stateless],
     fails=[simplex, scale_invariant, linear_under_scaling, homogeneous_1],
-    when={scale_invariant: "alpha = 1"},
+    when={scale_invariant: Condition("alpha = 1", {"alpha": 1.0})},
 )
 def fairgrad(alpha: float = 2.0, max_norm: float | None = 1.0) -> Rule[Any]:
     r"""Alpha-fair shares of the improvement: :math:`G w = w^{-1/\alpha}`.

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from moo_mtl.errors import InputError
 from moo_mtl.properties import (
+    Condition,
     affine,
     common_descent,
     common_shift_invariant,
@@ -31,6 +32,9 @@ from moo_mtl.rules.recipe import recipe
 from moo_mtl.rules.rule import Rule
 from moo_mtl.rules.slot import Bound, Output, Schedule, Slot, Transformed, positive
 
+_WITHOUT_MEMORY = Condition("beta = 0", {"beta": 0})
+_TWO_WITHOUT_MEMORY = Condition("K = 2 and beta = 0", {"beta": 0}, max_tasks=2)
+
 
 @recipe(
     "db-mtl",
@@ -38,7 +42,7 @@ from moo_mtl.rules.slot import Bound, Output, Schedule, Slot, Transformed, posit
     "Networks 2025, arXiv 2308.12029, Algorithm 1",
     holds=[nonnegative, trajectory_scale_invariant, permutation_equivariant, deterministic, homogeneous_0],
     fails=[common_descent, zero_at_weakly_stationary, shift_invariant, simplex, stateless, linear_under_scaling],
-    when={common_descent: "K = 2 and beta = 0", zero_at_weakly_stationary: "K = 2 and beta = 0", stateless: "beta = 0"},
+    when={common_descent: _TWO_WITHOUT_MEMORY, zero_at_weakly_stationary: _TWO_WITHOUT_MEMORY, stateless: _WITHOUT_MEMORY},
 )
 def db_mtl(
     beta: Schedule = 0.5,
@@ -143,6 +147,7 @@ def bmtl(
         linear_under_scaling,
     ],
     min_tasks=2,
+    probe={"window": 2},
 )
 def task_tensioner(
     alpha: Schedule = 0.3,

@@ -148,6 +148,7 @@ def gradnorm(
         *_GUARANTEES_NOTHING,
         *(nonnegative, simplex, permutation_equivariant, stateless, shift_invariant, linear_under_scaling),
     ],
+    probe={"strength": 1.0, "lr": 0.1},
 )
 def ldc_mtl(strength: float = 0.1, lr: Schedule = 1e-3, optimizer: Optimizer = "adam", lower_bound: Bound = None) -> Rule[Any]:
     r"""Learned weights that also shrink the differences between neighbouring tasks' weighted losses.

@@ -11,6 +11,7 @@ from moo_mtl.properties import (
     deterministic,
     homogeneous_0,
     homogeneous_1,
+    in_law_per_task,
     linear_under_scaling,
     nonnegative,
     permutation_equivariant,
@@ -59,7 +60,7 @@ def equal(reduction: Literal["sum", "mean"] = "sum") -> Rule[Any]:
     "TMLR 2022, arXiv 2111.10603, Section 3",
     holds=[nonnegative, simplex, shift_invariant, stateless, linear_under_scaling, homogeneous_1, weights_scale_invariant],
     fails=[*_GUARANTEES_NOTHING, scale_invariant, deterministic, permutation_equivariant],
-    when={permutation_equivariant: "in law"},
+    when={permutation_equivariant: in_law_per_task},
 )
 def rlw(law: Literal["normal", "uniform", "dirichlet", "one-task"] = "normal") -> Rule[Any]:
     r"""Weights drawn afresh at every step, :math:`w = \mathrm{softmax}(z)`, :math:`z \sim N(0, I)`; their mean is :math:`1/K`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from moo_mtl.properties import (
+    Condition,
     common_descent,
     deterministic,
     homogeneous_0,
@@ -57,7 +58,7 @@ def dwa(temperature: float = 2.0, epoch_steps: int | None = None) -> Rule[Any]:
     "2021, Algorithm 1; the start of its averages is inferred",
     holds=[nonnegative, sums_to_k, shift_invariant, permutation_equivariant, deterministic, homogeneous_1],
     fails=[*_GUARANTEES_NOTHING, simplex, stateless, trajectory_scale_invariant],
-    when={trajectory_scale_invariant: "from the second step on"},
+    when={trajectory_scale_invariant: Condition("from the second step on", first=1)},
 )
 def slaw(beta: Schedule = 0.99) -> Rule[Any]:
     r"""Inverse deviations of the losses, in place of gradient lengths: :math:`w_k \propto 1 / s_k`, :math:`\sum w = K`.
@@ -107,6 +108,7 @@ def igb(base_epoch: int = 1, epoch_steps: int | None = None, lower_bound: Bound 
     "arXiv 2404.06486; formulas as in the authors' code",
     holds=[nonnegative, permutation_equivariant, deterministic],
     fails=[*_GUARANTEES_NOTHING, simplex, scale_invariant, shift_invariant, stateless],
+    probe={"rate": 0.3},
 )
 def go4align(rate: float = 1e-4, groups: int = 2, lower_bound: Bound = None) -> Rule[Any]:
     r"""Tasks grouped by a risk indicator, each group weighed by its mean.
@@ -132,6 +134,7 @@ def go4align(rate: float = 1e-4, groups: int = 2, lower_bound: Bound = None) -> 
     "2024, arXiv 2402.19078; the multi-task form of the authors' code",
     holds=[nonnegative, trajectory_scale_invariant, permutation_equivariant, deterministic, homogeneous_0],
     fails=[*_GUARANTEES_NOTHING, simplex, shift_invariant, stateless],
+    probe={"warm_up": 1},
 )
 def stch_mtl(mu: float = 1.0, warm_up: int = 4, epoch_steps: int | None = None, lower_bound: Bound = None) -> Rule[Any]:
     r"""Smooth maximum of the losses over their level after a warm-up: :math:`F = K \mu \log \sum_k (\ell_k / n_k)^{1/\mu}`.

@@ -7,9 +7,11 @@ from typing import Any, Literal
 
 from moo_mtl.errors import InputError
 from moo_mtl.properties import (
+    Condition,
     common_descent,
     deterministic,
     homogeneous_1,
+    in_law_per_pair,
     linear_under_scaling,
     nonnegative,
     permutation_equivariant,
@@ -17,6 +19,7 @@ from moo_mtl.properties import (
     shift_invariant,
     simplex,
     stateless,
+    two_tasks,
     zero_at_weakly_stationary,
 )
 from moo_mtl.rules import output, projections, weights
@@ -35,7 +38,7 @@ from moo_mtl.rules.slot import Schedule, positive, within
     fails=[
         *(common_descent, zero_at_weakly_stationary, simplex, scale_invariant, deterministic, permutation_equivariant),
     ],
-    when={common_descent: "K = 2", zero_at_weakly_stationary: "K = 2", permutation_equivariant: "in law"},
+    when={common_descent: two_tasks, zero_at_weakly_stationary: two_tasks, permutation_equivariant: in_law_per_pair},
 )
 def pcgrad(
     reduction: Literal["sum", "mean"] = "sum", order: Literal["random", "fixed"] = "random", skip_self: bool = True
@@ -67,7 +70,7 @@ def pcgrad(
         *(common_descent, zero_at_weakly_stationary, simplex, scale_invariant, deterministic, permutation_equivariant),
         stateless,
     ],
-    when={permutation_equivariant: "in law"},
+    when={permutation_equivariant: in_law_per_pair},
 )
 def gradvac(
     beta: float = 0.01, order: Literal["random", "fixed"] = "random", update: Literal["always", "on-conflict"] = "always"
@@ -91,7 +94,7 @@ def gradvac(
     "Descent, NeurIPS 2017, arXiv 1703.02757, Section 4",
     holds=[nonnegative, simplex, shift_invariant, deterministic, stateless, homogeneous_1],
     fails=[common_descent, zero_at_weakly_stationary, permutation_equivariant, scale_invariant, linear_under_scaling],
-    when={permutation_equivariant: "K >= f + 4"},
+    when={permutation_equivariant: Condition("K >= f + 4", min_tasks=5)},
     min_tasks=4,
 )
 def krum(byzantine: int = 1, selected: int = 1, distance: Literal["squared", "plain"] = "squared") -> Rule[Any]:

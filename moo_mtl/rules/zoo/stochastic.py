@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from moo_mtl.errors import InputError
 from moo_mtl.properties import (
+    Condition,
     common_descent,
     deterministic,
     homogeneous_1,
@@ -102,6 +103,7 @@ def modo(gamma: Schedule = 1e-3, rho: float = 0.1) -> Rule[Any]:
     "2023, arXiv 2305.18409, Algorithm 1; constants as in the authors' code",
     holds=[nonnegative, simplex, shift_invariant, permutation_equivariant, deterministic, homogeneous_1],
     fails=[*_GUARANTEES_NOTHING, stateless, scale_invariant],
+    probe={"lr": 0.3},  # the code's 10 makes 20 inner steps that magnify rounding a hundredfold each
 )
 def sdmgrad(
     lam: float = 0.3, lr: float = 10.0, momentum: float = 0.5, iterations: int = 20, normalised: bool = True
@@ -157,7 +159,7 @@ def excess_mtl(rate: float = 1e-2, total: Literal["one", "tasks"] = "one") -> Ru
     "arXiv 2408.11104, Algorithm 2",
     holds=[shift_invariant, deterministic],
     fails=[*_GUARANTEES_NOTHING, permutation_equivariant, stateless, simplex, nonnegative],
-    when={permutation_equivariant: "refresh = None"},
+    when={permutation_equivariant: Condition("refresh = None", {"refresh": None})},
 )
 def m_config(refresh: int | None = 1, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Rule[Any]:
     r"""ConFIG on momenta of which each step refreshes a few, with Adam's second moment of the outcome.
