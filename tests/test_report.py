@@ -30,6 +30,8 @@ rule = ["equal", "mgda"]
 single_tasks = ["xor", "and"]
 lr = 0.05
 epochs = 3
+certify_every = 1
+batch_size = 2
 """
 
 
@@ -119,6 +121,12 @@ def test_its_experiment_file_computes_the_same_runs(folder):
         alone = [one for one in single if "tasks" not in one]
         (folder / "one.toml").write_text(alone[0], encoding="utf-8")
         assert runs.locate(folder, "one", config.read(folder / "one.toml").singles[0].resolved()).folder.name in wanted
+
+
+def test_half_batch_estimates_of_training_are_drawn_over_its_epochs(folder):
+    drawn = figures(page(report.write(folder / "runs" / "gates", folder / "gates.html")))
+    trace = drawn["Length of the weighted gradient, signed half-batch estimate"]["data"][-1]
+    assert unpacked(trace["x"]).tolist() == [1.0, 1.5, 2.0, 2.5, 3.0]  # two steps an epoch; the first has no earlier weights
 
 
 def test_a_single_run_has_a_report(folder):

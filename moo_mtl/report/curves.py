@@ -129,6 +129,10 @@ def of_history(history: History, budget: Budget) -> Curves:
     if history.metrics:
         measured = np.stack([values.numpy() for values in history.metrics.values()], axis=-1)
         series["validation metrics"] = over_epochs(tuple(history.metrics), measured)
+    if len(history.estimates):
+        steps, values = history.estimates.numpy()[evenly(len(history.estimates), budget.records)].T
+        at = steps * history.epochs / max(history.steps, 1)
+        series["length of the weighted gradient, signed half-batch estimate"] = Series(("all",), at, values[:, None, None])
     return Curves(
         axis="epoch",
         tasks=history.tasks,

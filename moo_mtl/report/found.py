@@ -12,7 +12,7 @@ from moo_mtl.config import KINDS, TraceRun, TrainRun
 from moo_mtl.errors import RunError
 from moo_mtl.runs import Run
 
-Path_ = tuple[str, ...]  # keys of a nested configuration
+Keys = tuple[str, ...]  # of a nested configuration, from the outside in
 
 
 @dataclass(frozen=True)
@@ -101,14 +101,14 @@ def _told_apart(members: Sequence[tuple[Run, TraceRun | TrainRun]]) -> list[Foun
     found = []
     for (run, config), one in zip(members, flat, strict=True):
         differs = {".".join(key): one.get(key, "-") for key in differing}
-        alone = isinstance(config, TrainRun) and config.tasks is not None
-        name = f"{'+'.join(config.tasks or ())} alone" if alone and isinstance(config, TrainRun) else config.rule.name
+        tasks = config.tasks if isinstance(config, TrainRun) else None
+        name = config.rule.name if tasks is None else f"{'+'.join(tasks)} alone"
         settings = _telling(name, differs, [(other.rule.name, flat[n]) for n, (_, other) in enumerate(members)])
         found.append(Found(", ".join([name, *settings]), name, differs, config, run))
     return sorted(found, key=lambda one: (one.alone, one.label, one.config.seed))
 
 
-def _telling(name: str, differs: dict[str, str], others: Sequence[tuple[str, dict[Path_, str]]]) -> list[str]:
+def _telling(name: str, differs: dict[str, str], others: Sequence[tuple[str, dict[Keys, str]]]) -> list[str]:
     """The settings, other than rule and seed, by which a run differs from runs of the same rule."""
     same_rule = [one for rule, one in others if rule == name] or [one for _, one in others]
     told = []
@@ -118,8 +118,8 @@ def _telling(name: str, differs: dict[str, str], others: Sequence[tuple[str, dic
     return told
 
 
-def _flat(value: dict[str, Any], above: Path_ = ()) -> dict[Path_, str]:
-    flat: dict[Path_, str] = {}
+def _flat(value: dict[str, Any], above: Keys = ()) -> dict[Keys, str]:
+    flat: dict[Keys, str] = {}
     for key, item in value.items():
         if isinstance(item, dict):
             flat |= _flat(item, (*above, key))
