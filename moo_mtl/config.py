@@ -1,7 +1,7 @@
 """Experiment files: TOML in, checked values out. An unknown key is an error that names its nearest match.
 
 A file describes a grid: every key may have several values, as ``grid`` explains, and every combination is one single run. The
-keys are the arguments of ``trace`` (``kind = "trace"``) or of ``Trainer`` (``kind = "train"``).
+keys are the arguments of ``trace`` (``kind = "trace"``), of ``Trainer`` (``kind = "train"``) or ``StackTrainer`` (``"front"``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -143,8 +143,32 @@ class TrainRun(Single):
     dtype: Literal["float32", "float64", "bfloat16"] = "float32"
 
 
-LISTS = {"betas", "starts", "preferences", "preference", "tasks"}  # keys of which one value is a list
-KINDS: dict[str, type[TraceRun] | type[TrainRun]] = {"trace": TraceRun, "train": TrainRun}
+class FrontRun(Single):
+    """A front of networks on a data set, for some seeds and learning rates at once; ``StackTrainer`` explains the keys.
+
+    A rule with ``condition = "input"`` or ``"hyper"`` trains one network that takes the preference, in place of one for each.
+    """
+
+    kind: Literal["front"]
+    data: Choice
+    model: Choice
+    rates: Annotated[list[PositiveFloat], Field(min_length=1)]  # learning rates, of which validation data choose one
+    lr: PositiveFloat = 1.0  # a factor on them
+    seeds: PositiveInt = 3  # how many, from ``seed``
+    rays: PositiveInt = 25  # preferences, spread evenly
+    alpha: PositiveFloat = 0.5  # of the Dirichlet distribution, for a network that takes the preference
+    reference: list[float]  # of the hypervolume
+    epochs: PositiveInt
+    batch_size: PositiveInt | None = None
+    validate_every: PositiveInt = 5
+    measured_in: PositiveInt | None = None
+    dtype: Literal["float32", "float64"] = "float32"
+
+
+AnyRun: TypeAlias = TraceRun | TrainRun | FrontRun
+# Keys of which one value is a list.
+LISTS = {"betas", "starts", "preferences", "preference", "tasks", "rates", "reference"}
+KINDS: dict[str, type[TraceRun] | type[TrainRun] | type[FrontRun]] = {"trace": TraceRun, "train": TrainRun, "front": FrontRun}
 
 
 @dataclass(frozen=True)
@@ -153,10 +177,10 @@ class Experiment:
 
     name: str
     title: str
-    singles: tuple[TraceRun | TrainRun, ...]
+    singles: tuple[AnyRun, ...]
     figures: tuple[Path, ...]
 
-    def label(self, single: TraceRun | TrainRun) -> str:
+    def label(self, single: AnyRun) -> str:
         """What tables and figures call the run: its rule, with parameters only where two rules share the name.
 
         Other keys follow where they differ between the runs, but for the seed.
@@ -218,7 +242,7 @@ def assignments(settings: Sequence[str]) -> dict[str, Any]:
 def _experiment(file: Path, table: dict[str, Any]) -> Experiment:
     kind = table.get("kind")
     if not isinstance(kind, str):
-        raise InputError(f'kind must be one of "trace" and "train", found {kind!r}')
+        raise InputError(f'kind must be one of "trace", "train" and "front", found {kind!r}')
     if kind not in KINDS:
         raise unknown("kind", kind, KINDS)
     header = _checked(_Header, {key: value for key, value in table.items() if key in _Header.model_fields})

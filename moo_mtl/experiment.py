@@ -12,7 +12,7 @@ from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
 from moo_mtl import single_run, storage
-from moo_mtl.config import Experiment, TraceRun, TrainRun
+from moo_mtl.config import AnyRun, Experiment, TrainRun
 from moo_mtl.errors import InputError, MooMtlError
 from moo_mtl.progress import Reporter
 from moo_mtl.runs import Run
@@ -30,7 +30,7 @@ class Record:
     """A finished single run, as tables and figures see it."""
 
     label: str
-    config: TraceRun | TrainRun
+    config: AnyRun
     run: Run
 
     @property

@@ -23,7 +23,7 @@ from moo_mtl.runs import Run
 
 Metrics = dict[str, Any]
 
-_KINDS = {"trace": "moo_mtl.trace_run", "train": "moo_mtl.train_run"}  # imported on first use
+_KINDS = {"trace": "moo_mtl.trace_run", "train": "moo_mtl.train_run", "front": "moo_mtl.front_run"}  # imported on first use
 _BATCHED = {"trace": "moo_mtl.trace_batch"}
 
 

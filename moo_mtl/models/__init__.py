@@ -11,6 +11,7 @@ from moo_mtl.data.dataset import Dataset
 from moo_mtl.errors import InputError, unknown
 from moo_mtl.models.multi_head import MultiHead as MultiHead
 from moo_mtl.models.multi_head import shared_parameters as shared_parameters
+from moo_mtl.models.stack import Stack as Stack
 from moo_mtl.naming import check_parameters, load
 
 # Name -> module of this package and function in it, imported on first use.
@@ -20,6 +21,14 @@ _HOME = {
     "gates": ("mlp", "gates"),
     "lenet": ("lenet", "lenet"),
     "small-lenet": ("lenet", "small_lenet"),
+    "resnet18": ("resnet", "resnet18"),
+    "segnet": ("segnet", "segnet"),
+    "gnn": ("message_passing", "gnn"),
+    "mmoe": ("experts", "mmoe"),
+    "cgc": ("experts", "cgc"),
+    "ple": ("experts", "ple"),
+    "cross-stitch": ("cross_stitch", "cross_stitch"),
+    "mtan": ("mtan", "mtan"),
 }
 NAMES = tuple(_HOME)
 
@@ -28,8 +37,8 @@ def get(name: str, dataset: Dataset, *, seed: int = 0, **parameters: Any) -> nn.
     """A network for a data set, its initial parameters drawn from ``seed`` alone; the global generator stays as it was.
 
     Args:
-        name: one of ``NAMES``, or ``module:function`` of a function ``(dataset, **parameters) -> Module``. A module with a part
-            called ``trunk`` shares that part; any other shares all its parameters, unless the trainer is told which.
+        name: one of ``NAMES``, or ``module:function`` of a function ``(dataset, **parameters) -> Module``. What it shares is
+            what ``shared_parameters`` says, unless the trainer is told which.
         dataset: sizes of input and heads are read off it.
         seed: of the initial parameters.
         parameters: of that network.

@@ -20,7 +20,7 @@ def lenet(dataset: Dataset, width: int = 50) -> MultiHead:
     Raises:
         InputError: inputs that are not images, or too small ones.
     """
-    channels = _channels(dataset, smallest=22, name="lenet")
+    channels = channels_of(dataset, smallest=22, name="lenet")
     convolutions = nn.Sequential(
         *(nn.Conv2d(channels, 10, 9), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Conv2d(10, 20, 5), nn.ReLU(), nn.MaxPool2d(2)),
@@ -41,7 +41,7 @@ def small_lenet(dataset: Dataset, width: int = 64) -> MultiHead:
     Raises:
         InputError: inputs that are not images, or too small ones.
     """
-    channels = _channels(dataset, smallest=8, name="small-lenet")
+    channels = channels_of(dataset, smallest=8, name="small-lenet")
     convolutions = nn.Sequential(
         *(nn.Conv2d(channels, 16, 4, stride=2), nn.ReLU()),
         *(nn.Conv2d(16, 32, 3), nn.ReLU()),
@@ -50,7 +50,12 @@ def small_lenet(dataset: Dataset, width: int = 64) -> MultiHead:
     return _with_heads(convolutions, dataset, width)
 
 
-def _channels(dataset: Dataset, smallest: int, name: str) -> int:
+def channels_of(dataset: Dataset, smallest: int, name: str) -> int:
+    """Channels of a data set's images.
+
+    Raises:
+        InputError: its inputs are not images, or too small ones.
+    """
     shape = tuple(dataset.tensor_inputs(name).shape[1:])
     if len(shape) != 3 or min(shape[1:]) < smallest:
         raise InputError(

@@ -32,7 +32,11 @@ class MultiHead(nn.Module):
     def forward(self, inputs: Tensor) -> dict[str, Tensor]:
         """Per task ``[B]`` where its head has one output, otherwise the head's output."""
         features = self.trunk(inputs)
-        return {task: _scalar(head(features)) for task, head in zip(self.tasks, self.heads, strict=True)}
+        return {task: scalar(head(features)) for task, head in zip(self.tasks, self.heads, strict=True)}
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """The trunk's; where there is one head, which all tasks then read, the head's as well."""
+        return list((self if len(self.heads) == 1 else self.trunk).parameters())
 
 
 def linear_heads(n_features: int, dataset: Dataset) -> dict[str, nn.Module]:
@@ -41,10 +45,16 @@ def linear_heads(n_features: int, dataset: Dataset) -> dict[str, nn.Module]:
 
 
 def shared_parameters(network: nn.Module) -> list[nn.Parameter]:
-    """The parameters of the part called ``trunk``; of the whole network where it has no such part."""
-    trunk = getattr(network, "trunk", network)
-    return [parameter for parameter in trunk.parameters() if parameter.requires_grad]
+    """What the network's own ``shared_parameters()`` says; else those of its part ``trunk``; else all of them.
+
+    Only parameters that require a gradient. A network may share by any build: what several tasks' losses reach is shared, and
+    each of the others belongs to one task.
+    """
+    own = getattr(network, "shared_parameters", None)
+    parameters = own() if callable(own) else getattr(network, "trunk", network).parameters()
+    return [parameter for parameter in parameters if parameter.requires_grad]
 
 
-def _scalar(output: Tensor) -> Tensor:
+def scalar(output: Tensor) -> Tensor:
+    """``[B]`` of ``[B, 1]``; everything else as it is."""
     return output.squeeze(-1) if output.dim() == 2 and output.shape[-1] == 1 else output

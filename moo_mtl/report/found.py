@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from moo_mtl import runs, single_run
-from moo_mtl.config import KINDS, TraceRun, TrainRun
+from moo_mtl.config import KINDS, AnyRun, TrainRun
 from moo_mtl.errors import RunError
 from moo_mtl.runs import Run
 
@@ -30,7 +30,7 @@ class Found:
     label: str
     colour_of: str
     differs: dict[str, str]
-    config: TraceRun | TrainRun
+    config: AnyRun
     run: Run
 
     @property
@@ -94,7 +94,7 @@ def _name(home: Path, folder: Path) -> str:
     return inside if inside != "." else home.resolve().name
 
 
-def _told_apart(members: Sequence[tuple[Run, TraceRun | TrainRun]]) -> list[Found]:
+def _told_apart(members: Sequence[tuple[Run, AnyRun]]) -> list[Found]:
     flat = [_flat(config.resolved()) for _, config in members]
     keys = list(dict.fromkeys(key for one in flat for key in one))
     differing = [key for key in keys if len({one.get(key, "") for one in flat}) > 1]

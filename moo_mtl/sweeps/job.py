@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from moo_mtl.config import TraceRun, TrainRun
+from moo_mtl.config import AnyRun
 from moo_mtl.runs import Run
 
 
@@ -21,7 +21,7 @@ class Item:
     """
 
     title: str
-    single: TraceRun | TrainRun
+    single: AnyRun
     run: Run
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from moo_mtl import runs, single_run
-from moo_mtl.config import Experiment, TraceRun, TrainRun
+from moo_mtl.config import AnyRun, Experiment
 from moo_mtl.errors import DamageError
 from moo_mtl.sweeps.job import End, Item, end_of
 
@@ -33,7 +33,7 @@ class Survey:
         Raises:
             MooMtlError: the first thing that is wrong.
         """
-        kinds: dict[str, TraceRun | TrainRun] = {}
+        kinds: dict[str, AnyRun] = {}
         for item in self.wanted:
             same = {"seed": None} if isinstance(item.single.lr, str) else {"seed": None, "lr": None}
             kinds.setdefault(str({**item.single.resolved(), **same}), item.single)

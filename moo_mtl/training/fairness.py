@@ -26,6 +26,15 @@ def equal_opportunity(output: Tensor, target: Tensor) -> Tensor:
     return (found * (1 - 2 * group)).sum().abs() / len(output)
 
 
+def counted_opportunity(output: Tensor, target: Tensor) -> Tensor:
+    r"""The same of counts, by which COSMOS and those who follow it report hypervolumes; it has no gradient.
+
+    .. math:: \frac1B \big\lvert \#\{z_i > 0,\, y_i = 1,\, s_i = 0\} - \#\{z_i > 0,\, y_i = 1,\, s_i = 1\} \big\rvert
+    """
+    label, group = target.unbind(dim=1)
+    return (label * (output > 0) * (1 - 2 * group)).sum().abs() / len(output)
+
+
 def opportunity_gap(output: Tensor, target: Tensor) -> Tensor:
     """Difference between two groups' shares of label 1 that are found (true positive rates); NaN if a group has none."""
     label, group = (column > 0.5 for column in target.unbind(dim=1))

@@ -13,7 +13,7 @@ from torch.nn import functional
 from moo_mtl.data.dataset import Dataset, Target
 from moo_mtl.errors import InputError, unknown
 from moo_mtl.training import pixels
-from moo_mtl.training.fairness import equal_opportunity
+from moo_mtl.training.fairness import counted_opportunity, equal_opportunity
 from moo_mtl.training.metrics import METRICS, Metric, streamed
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -171,6 +171,7 @@ LOSSES: dict[str, Loss] = {
     "absolute-error": _absolute_error,
     "huber": _huber,
     "equal-opportunity": equal_opportunity,
+    "counted-opportunity": counted_opportunity,
     "pixel-cross-entropy": pixels.cross_entropy,
     "pixel-binary-cross-entropy": pixels.binary_cross_entropy,
     "pixel-absolute-error": pixels.absolute_error,
