@@ -106,7 +106,7 @@ def spread(n: int, n_tasks: int) -> Tensor:
     if n_tasks == 2:
         first = torch.linspace(CLOSEST, 1 - CLOSEST, n, dtype=torch.float64)
         return torch.stack([first, 1 - first], dim=-1)
-    inner = fronts.directions.riesz(n, n_tasks).clamp(min=CLOSEST)
+    inner = fronts.directions.evenly(n, n_tasks).clamp(min=CLOSEST)
     return inner / inner.sum(dim=-1, keepdim=True)
 
 

@@ -179,3 +179,18 @@ def test_reference_refuses(tmp_path, monkeypatch):
 def test_every_algorithm_runs(algorithm, tmp_path):
     found = fronts.reference(problems.get("dtlz2", n_dim=4), algorithm, population=12, generations=3, cache=tmp_path)
     assert found.points.shape[1] == 3
+
+
+def test_algorithms_that_need_more_than_a_size_run_on_ours():
+    """Reference points for R-NSGA-III, one loss for CMA-ES."""
+    from pymoo.algorithms.moo.rnsga3 import RNSGA3
+    from pymoo.algorithms.soo.nonconvex.cmaes import CMAES
+    from pymoo.optimize import minimize
+
+    plain = problems.get("zdt1", n_dim=3)
+    near = RNSGA3(ref_points=np.array([[0.3, 0.4], [0.8, 0.1]]), pop_per_ref_point=8, mu=0.1)
+    found = minimize(fronts.to_pymoo(plain), near, ("n_gen", 40), seed=1)
+    assert fronts.gd_plus(torch.as_tensor(found.F), plain.front(200)) < 0.05
+    bowl = problems.from_function(lambda x: (x - 0.3).square().sum(-1, keepdim=True), n_tasks=1, n_dim=3, bounds=(0, 1))
+    best = minimize(fronts.to_pymoo(bowl), CMAES(x0=np.full(3, 0.8)), ("n_evals", 400), seed=1)
+    np.testing.assert_allclose(best.X, 0.3, atol=1e-3)

@@ -241,3 +241,18 @@ def test_one_learning_rate_and_seed_for_each_run_and_no_other(wrong):
         trace(TOY, rules.equal(), **{"starts": TOY.starts, "steps": 1, **wrong})
     with pytest.raises(InputError, match="lr must be positive"):
         trace(TOY, rules.equal(), TOY.starts, steps=1, lr=torch.tensor([1.0, 1, 1, 1, -1]))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_scale_is_a_learning_rate_of_its_own_for_each_trajectory_and_variable(optimizer):
+    problem, rule = problems.get("cqf"), rules.get("mgda")
+    starts = torch.tensor([[0.5, 0.5], [-1.0, 7.0]], dtype=torch.float64)
+    settings = {"steps": 7, "optimizer": optimizer}
+    scaled = trace(problem, rule, starts, lr=0.01, scale=torch.tensor([[1.0], [3.0]]), **settings)
+    for i, lr in enumerate((0.01, 0.03)):
+        torch.testing.assert_close(scaled.x[:, i], trace(problem, rule, starts[i], lr=lr, **settings).x)
+    still = trace(problem, rule, starts, lr=0.01, scale=torch.tensor([1.0, 0.0]), **settings)
+    assert torch.equal(still.x[-1, :, 1], starts[:, 1])
+    for scale, said in ((torch.ones(3), r"shape \(3,\), which does not broadcast"), (-torch.ones(2), "negative")):
+        with pytest.raises(InputError, match=said):
+            trace(problem, rule, starts, lr=0.01, scale=scale, **settings)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import comb
+
 import torch
 from torch import Tensor
 
@@ -43,6 +45,34 @@ def riesz(n: int, n_tasks: int, seed: int = 1) -> Tensor:
     return torch.from_numpy(get_reference_directions("energy", n_tasks, n, seed=seed))
 
 
+def evenly(n: int, n_tasks: int) -> Tensor:
+    """``n`` directions evenly over the simplex: the lattice if it has one of n points (at once), else low Riesz energy (slow).
+
+    >>> len(evenly(91, 3)), len(evenly(90, 3))
+    (91, 90)
+
+    Raises:
+        InputError: ``n_tasks`` below 2 or ``n`` below ``n_tasks``.
+    """
+    _at_least("n_tasks", n_tasks, 2)
+    _at_least("n", n, n_tasks)
+    partitions = _partitions(n, n_tasks)
+    if comb(partitions + n_tasks - 1, n_tasks - 1) == n:
+        return das_dennis(n_tasks, partitions)
+    return riesz(n, n_tasks)
+
+
+def at_least(n: int, n_tasks: int) -> Tensor:
+    """The coarsest lattice of at least ``n`` directions.
+
+    Raises:
+        InputError: ``n_tasks`` below 2 or ``n`` below 1.
+    """
+    _at_least("n_tasks", n_tasks, 2)
+    _at_least("n", n, 1)
+    return das_dennis(n_tasks, _partitions(n, n_tasks))
+
+
 def random(n: int, n_tasks: int, seed: int = 0) -> Tensor:
     """``n`` directions drawn uniformly over the simplex.
 
@@ -54,6 +84,14 @@ def random(n: int, n_tasks: int, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.empty(n, n_tasks, dtype=torch.float64).exponential_(generator=generator)
     return drawn / drawn.sum(dim=-1, keepdim=True)
+
+
+def _partitions(n: int, n_tasks: int) -> int:
+    """Of the coarsest lattice of at least ``n`` points."""
+    partitions = 1
+    while comb(partitions + n_tasks - 1, n_tasks - 1) < n:
+        partitions += 1
+    return partitions
 
 
 def _at_least(what: str, found: int, least: int) -> None:

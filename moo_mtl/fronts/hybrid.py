@@ -1,40 +1,48 @@
-"""Evolution finds the basins, gradients their floor: exploration by pymoo, then a polish with a certificate for every point."""
+"""Gradients, evolution, gradients: a front of n points on problems where neither alone arrives.
+
+Gradients from random starts find a front that has a slope towards it; an evolutionary search that begins with their ends leaves
+local fronts, on which gradients stand still; and gradients fill what that leaves thin.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError, unknown
+from moo_mtl.fronts.archive import Archive
 from moo_mtl.fronts.bridge import to_pymoo
+from moo_mtl.fronts.directions import random
+from moo_mtl.fronts.filling import CLOSEST, fill
 from moo_mtl.fronts.front import Front
 from moo_mtl.fronts.reference import ALGORITHMS, algorithm_of
-from moo_mtl.fronts.tracing import onto_bounds
-from moo_mtl.fronts.units import in_units
+from moo_mtl.fronts.tracing import trace_front
 from moo_mtl.problems.problem import Problem
+from moo_mtl.randomness import uniforms
 from moo_mtl.rules.rule import Rule
-from moo_mtl.rules.slot import Schedule
-from moo_mtl.tracing import trace
 
-LOOKS = 50  # points on each member's way among which the best is chosen
+TRACE = 30  # steps of the first trajectories
+HIGHEST = 0.05  # their learning rate at first, in shares of the box
 
 
 class Hybrid(NamedTuple):
-    """What each part contributed.
+    """What each part found and took.
 
     Attributes:
-        explored: the population that evolution left.
-        polished: the same members after the gradients, each at least as good in every loss.
-        evaluations: of losses by evolution, and by the gradients, where a step on N members counts N (1 + K): once for the
-            losses and once for each gradient.
+        traced: of the first trajectories, the non-dominated ends.
+        explored: with what evolution found from there.
+        filled: with the gradients' points in its holes: at most n, certified.
+        evaluations: of each part. A loss vector counts 1, and a gradient of one loss 1 more: a step on N points N (1 + K).
     """
 
+    traced: Front
     explored: Front
-    polished: Front
-    evaluations: tuple[int, int]
+    filled: Front
+    evaluations: tuple[int, int, int]
 
 
 def hybrid(
@@ -42,66 +50,81 @@ def hybrid(
     rule: Rule[Any],
     algorithm: str = "nsga2",
     *,
-    population: int = 100,
-    generations: int = 100,
-    steps: int = 100,
-    lr: Schedule = 1e-4,
+    n: int = 100,
+    evaluations: int = 50_000,
+    shares: tuple[float, float] = (0.15, 0.4),
+    population: int = 50,
     seed: int = 1,
 ) -> Hybrid:
-    """Explore with an evolutionary algorithm and polish its last population with gradients.
+    """A front of n certified points for a number of evaluations, on problems with local fronts, flat regions and holes.
 
-    Every member follows the rule from where evolution left it, in units of box and front. Of its way the lowest point (by the
-    sum of losses) is kept at which no loss is above where it began: no member is traded for a worse or merely different one.
+    Nothing is known of the front beforehand: units are those of what was found so far. What counts towards ``evaluations`` is
+    the search; the points returned are evaluated once more, for their certificates.
 
     Args:
         problem: with a box.
-        rule: without preference; MGDA descends all losses, so that members keep their places along the front.
+        rule: takes its preference as a ray from the ideal point, as in ``fill``: ``soft-modified-tchebycheff`` with mu = 0.05.
         algorithm: one of ``fronts.reference.ALGORITHMS``.
-        population: of the algorithm.
-        generations: of the algorithm.
-        steps: of the rule, by Adam.
-        lr: Adam's learning rate in shares of the box.
-        seed: of both.
+        n: how many points.
+        evaluations: in total, at most.
+        shares: of them, for the first trajectories and for evolution; the rest fills.
+        population: of the algorithm; small, since it looks for basins and not for a spread.
+        seed: of all parts.
 
     Raises:
-        InputError: the algorithm is unknown or the problem has no box.
+        InputError: the algorithm is unknown, the problem has no box, the shares are no shares, the evaluations are too few, or
+            the rule follows no preference.
         NonFiniteError: as in ``trace``.
     """
     if algorithm not in ALGORITHMS:
         raise unknown("algorithm", algorithm, ALGORITHMS)
     if problem.bounds is None:
         raise InputError(f"hybrid: problem {problem.name!r} has no box to explore")
-    explored, spent = _explored(problem, algorithm, population, generations, seed)
-    stepped, enter, leave = in_units(problem)
-    path = trace(
-        stepped,
+    if not (min(shares) >= 0 and sum(shares) <= 1):
+        raise InputError(f"hybrid: shares must be at least 0 and add up to at most 1, found {shares}")
+    price = (1 + TRACE) * (1 + problem.n_tasks)
+    starts, generations = int(evaluations * shares[0]) // price, int(evaluations * shares[1]) // population
+    if starts + generations < 1:
+        raise InputError(
+            f"hybrid: {evaluations} evaluations are too few for a trajectory ({price}) or a generation ({population})"
+        )
+
+    archive = Archive.of(problem, problem.bounds[0].unsqueeze(0)[:0])
+    if starts:
+        archive = Archive.of(problem, _traced(problem, rule, starts, seed))
+    traced = archive.spread(n)
+    if generations:
+        archive = archive.joined(Archive.of(problem, _explored(problem, algorithm, archive, population, generations, seed)))
+    explored, used = archive.spread(n), starts * price + generations * population
+    filled = fill(problem, archive, rule, n=n, evaluations=evaluations - used)
+    parts = (starts * price, generations * population, filled.evaluations)
+    first, second, third = (Front.of(problem, part.x) for part in (traced, explored, filled.archive.spread(n)))
+    return Hybrid(first, second, third, parts)
+
+
+def _traced(problem: Problem, rule: Rule[Any], starts: int, seed: int) -> Tensor:
+    rays = random(starts, problem.n_tasks, seed).clamp(min=CLOSEST)
+    found = trace_front(
+        problem,
         rule,
-        enter(explored).clamp(0, 1),
-        steps=steps,
-        lr=lr,
-        optimizer="adam",
+        rays,
+        steps=TRACE,
+        lr=lambda step: HIGHEST * (1 + math.cos(math.pi * step / TRACE)) / 2,
         betas=(0.9, 0.99),
-        record_every=max(1, steps // LOOKS),
-        certify_every=0,
         seed=seed,
     )
-    ends = onto_bounds(problem, _best(path.losses, path.x, leave), 1e-6)
-    return Hybrid(Front.of(problem, explored), Front.of(problem, ends), (spent, steps * len(explored) * (1 + problem.n_tasks)))
+    return found.x
 
 
-def _best(losses: Tensor, u: Tensor, leave: Callable[[Tensor], Tensor]) -> Tensor:
-    """Of each member's way, ``[T, N, K]`` and ``[T, N, D]``, the lowest point among those with no loss above the start's."""
-    allowed = (losses <= losses[0]).all(dim=-1)
-    chosen = losses.sum(dim=-1).masked_fill(~allowed, torch.inf).nan_to_num(nan=torch.inf).argmin(dim=0)
-    return leave(u.gather(0, chosen[None, :, None].expand(1, *u.shape[1:])).squeeze(0))
-
-
-def _explored(problem: Problem, algorithm: str, population: int, generations: int, seed: int) -> tuple[Tensor, int]:
-    """The last population, ``[N, D]``, and how many evaluations it took."""
-    import numpy as np
+def _explored(problem: Problem, algorithm: str, archive: Archive, population: int, generations: int, seed: int) -> Tensor:
+    """Evolution's last population, half of whose first one is what the archive has; ``[population, D]``."""
     from pymoo.optimize import minimize
 
-    chosen = algorithm_of(algorithm, problem.n_tasks, population)
+    assert problem.bounds is not None
+    low, high = problem.bounds
+    first = low + (high - low) * uniforms(seed, torch.arange(population), 0, problem.n_dim)
+    seeds = archive.spread(population // 2).x
+    first[: len(seeds)] = seeds
+    chosen = algorithm_of(algorithm, problem.n_tasks, population, first)
     result = minimize(to_pymoo(problem), chosen, ("n_gen", generations), seed=seed, verbose=False)
-    x = torch.as_tensor(np.asarray(result.pop.get("X"), dtype=float))
-    return x, int(result.algorithm.evaluator.n_eval)
+    return torch.as_tensor(np.asarray(result.pop.get("X"), dtype=float))

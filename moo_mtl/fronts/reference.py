@@ -16,6 +16,7 @@ from torch import Tensor
 
 from moo_mtl.errors import DataError, RunError, unknown
 from moo_mtl.fronts.bridge import to_pymoo
+from moo_mtl.fronts.directions import evenly
 from moo_mtl.fronts.dominance import non_dominated
 from moo_mtl.problems.problem import Problem
 
@@ -120,8 +121,8 @@ def trace_by_pymoo(problem: Problem, algorithm: str, population: int, generation
     return losses[non_dominated(losses)].unique(dim=0)
 
 
-def algorithm_of(name: str, n_tasks: int, population: int) -> Any:
-    """The pymoo algorithm of that name, one of ``ALGORITHMS``."""
+def algorithm_of(name: str, n_tasks: int, population: int, start: Tensor | None = None) -> Any:
+    """The pymoo algorithm of that name, one of ``ALGORITHMS``; ``start`` is its first population, ``[population, D]``."""
     from pymoo.algorithms.moo.moead import MOEAD
     from pymoo.algorithms.moo.nsga2 import NSGA2
     from pymoo.algorithms.moo.nsga3 import NSGA3
@@ -129,13 +130,13 @@ def algorithm_of(name: str, n_tasks: int, population: int) -> Any:
     from pymoo.algorithms.moo.sms import SMSEMOA
     from pymoo.algorithms.moo.spea2 import SPEA2
     from pymoo.algorithms.moo.unsga3 import UNSGA3
-    from pymoo.util.ref_dirs import get_reference_directions
 
     sized = {"nsga2": NSGA2, "smsemoa": SMSEMOA, "spea2": SPEA2}
+    first = {} if start is None else {"sampling": start.numpy()}
     if name in sized:
-        return sized[name](pop_size=population)
-    directions = get_reference_directions("energy", n_tasks, population, seed=1)
-    return {"nsga3": NSGA3, "unsga3": UNSGA3, "moead": MOEAD, "rvea": RVEA}[name](ref_dirs=directions)
+        return sized[name](pop_size=population, **first)
+    directed = {"nsga3": NSGA3, "unsga3": UNSGA3, "moead": MOEAD, "rvea": RVEA}
+    return directed[name](ref_dirs=evenly(population, n_tasks).numpy(), **first)
 
 
 def _stored(problem: Problem) -> Path | None:
@@ -166,7 +167,7 @@ def _settings(problem: Problem, algorithm: str, population: int, generations: in
     from pymoo.version import __version__
 
     settings: dict[str, Any] = {"problem": problem.name, "algorithm": algorithm, "population": population}
-    settings |= {"generations": generations, "seed": seed, "pymoo": __version__}
+    settings |= {"generations": generations, "seed": seed, "pymoo": __version__, "directions": "even"}
     if problem.bounds is not None:
         lower, upper = problem.bounds
         generator = torch.Generator().manual_seed(0)

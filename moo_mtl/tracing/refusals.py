@@ -92,6 +92,24 @@ def require_runs(x: Tensor, lr: Schedule | Tensor, seed: int | Tensor, *, crosse
             )
 
 
+def scaling(scale: Tensor | None, x: Tensor) -> Tensor | None:
+    """The units of the displacement, in the dtype and on the device of the batch ``[..., D]``.
+
+    Raises:
+        InputError: they do not broadcast to the batch, or one is negative or not finite.
+    """
+    if scale is None:
+        return None
+    unit = scale.detach().to(x)
+    if not all(ours in (1, theirs) for ours, theirs in zip(reversed(unit.shape), reversed(x.shape), strict=False)) or (
+        unit.dim() > x.dim()
+    ):
+        raise InputError(f"trace: scale has shape {tuple(unit.shape)}, which does not broadcast to the batch {tuple(x.shape)}")
+    if not bool(((unit >= 0) & unit.isfinite()).all()):
+        raise InputError("trace: a scale is negative or not finite; it is a variable's unit of displacement")
+    return unit
+
+
 def held_to(signature: Tensor, resume: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The saved state without its signature, which says of what run it is.
 

@@ -17,7 +17,7 @@ from moo_mtl.rules.rule import Rule, Weighing, ask, require_rule
 from moo_mtl.rules.slot import Schedule, at
 from moo_mtl.state import flatten, keep_where, unflatten
 from moo_mtl.tracing.record import MOVING, NONFINITE, STATIONARY, Log, Trace
-from moo_mtl.tracing.refusals import held_to, refuse_if_none_goes_on, require_input, require_runs, require_step
+from moo_mtl.tracing.refusals import held_to, refuse_if_none_goes_on, require_input, require_runs, require_step, scaling
 from moo_mtl.tracing.view import Point, View, all_finite, batched
 
 
@@ -31,6 +31,7 @@ def trace(
     optimizer: descent.Optimizer = "sgd",
     betas: tuple[float, float] = (0.9, 0.999),
     clip: float | None = None,
+    scale: Tensor | None = None,
     box: Mode | None = "project",
     preferences: Tensor | None = None,
     paired: bool = False,
@@ -57,6 +58,8 @@ def trace(
         optimizer: ``"sgd"`` is plain descent.
         betas: Adam's.
         clip: longest direction, before the optimiser.
+        scale: each variable's unit for the optimiser's displacement, at least 0, of a shape that broadcasts to the batch's
+            ``[..., D]``: trajectories and variables that need steps of different lengths share one call.
         box: how a bounded problem keeps to its bounds; ``None`` ignores them.
         preferences: ``[P..., K]``; each is tried from every start, and the batch is ``[P..., ...]``.
         paired: preferences ``[..., K]`` belong to the starts one by one instead, and the batch is that of the starts.
@@ -86,6 +89,7 @@ def trace(
         lr = lr.to(x).reshape(-1, *(1,) * (x.dim() - 1))
     if isinstance(seed, Tensor):
         seed = seed.to(x.device)
+    unit = scaling(scale, x)
     view = View(problem, rule.needs, rule.draws, Box.of(problem, box, x), preferences, gradient_noise, seed, epoch_steps)
 
     place = view.box.enter(x)
@@ -126,6 +130,7 @@ def trace(
         direction = descent.clipped(_direction(weighing, point), clip)
         rate = lr if isinstance(lr, Tensor) else at(lr, taken + 1)
         move, moments = descent.step(direction, now.moments, rate, betas)
+        move = move if unit is None else move * unit
         sound = all_finite(move)
         going = (now.status == MOVING) & sound
         if not on_device and not bool(sound.all()):
