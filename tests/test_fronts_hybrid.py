@@ -112,3 +112,11 @@ def test_what_cannot_be_done_is_refused(problem, settings, said):
     settings = {"rule": SMOOTH, **settings}
     with pytest.raises(InputError, match=said):
         hybrid(problems.get(problem), **settings)
+
+
+def test_a_point_far_behind_the_front_does_not_stretch_its_units():
+    """Better by 1e-30 in one loss, it is not dominated, and a range of 14 would leave all rays of use in one corner."""
+    t = torch.linspace(0, 1, 50, dtype=torch.float64)
+    points = torch.cat([torch.stack([t, 1 - t], dim=-1), torch.tensor([[-1e-30, 14.0]], dtype=torch.float64)])
+    _, span = Archive(points, points).units()
+    assert span.tolist() == pytest.approx([1, 1], abs=0.05)

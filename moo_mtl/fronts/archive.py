@@ -10,6 +10,8 @@ from torch import Tensor
 from moo_mtl.fronts.dominance import non_dominated
 from moo_mtl.problems.problem import Problem
 
+GRID = 200  # cells of each loss's range
+
 
 class Archive(NamedTuple):
     """Mutually non-dominated, finite, and different from each other.
@@ -39,9 +41,19 @@ class Archive(NamedTuple):
         return Archive(self.x[chosen], self.points[chosen])
 
     def units(self) -> tuple[Tensor, Tensor]:
-        """The best of each loss, and the range of each, ``[K]``; 1 where there is none."""
-        low, high = self.points.amin(dim=0), self.points.amax(dim=0)
-        return low, torch.where(high > low, high - low, 1.0)
+        """The best of each loss, and the range of each, ``[K]``; 1 where there is none.
+
+        The range is that of the points which stay non-dominated on a grid of ``GRID`` cells across it: one that is better than
+        another by next to nothing in one loss, and worse by far in the rest, as evolution leaves them on DTLZ3, does not count.
+        """
+        low, counted = self.points.amin(dim=0), self.points
+        while True:
+            span = counted.amax(dim=0) - low
+            span = torch.where(span > 0, span, 1.0)
+            kept = counted[non_dominated(((counted - low) / span * GRID).floor())]
+            if bool((kept.amax(dim=0) == counted.amax(dim=0)).all()):
+                return low, span
+            counted = kept
 
 
 def far_apart(points: Tensor, n: int) -> Tensor:

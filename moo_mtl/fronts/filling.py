@@ -28,6 +28,7 @@ CLOSEST = 1e-3  # smallest share of a loss in a ray: some rules divide by it
 BESIDE = 5.0  # how much a point's distance from a ray counts against its distance along it
 FLOOR = 0.005  # every variable moves by this share of what the one that moves most does
 LONGEST = 0.05  # a step, in shares of the box
+MARGIN = 1.2  # no hole is looked for beyond it, in units of the front
 LOOKS = 3  # points on each way, at least, that may be kept
 _BLOCK = 4_000_000  # distances held in memory at a time
 
@@ -70,7 +71,7 @@ def fill(
         ideal, span = archive.units()
         points = (archive.points - ideal) / span
         before = _rays(asked / span)
-        rays, holes = _wanted(points, before, _rays(lattice))
+        rays, holes = _wanted(points[(points <= MARGIN).all(dim=-1)], before, _rays(lattice))
         order = holes.argsort(descending=True)[:room]
         rays = rays[order[holes[order] > 1e-6]]
         if len(rays) == 0:

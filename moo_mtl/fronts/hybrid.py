@@ -52,7 +52,7 @@ def hybrid(
     *,
     n: int = 100,
     evaluations: int = 50_000,
-    shares: tuple[float, float] = (0.15, 0.4),
+    shares: tuple[float, float] = (0.1, 0.4),
     population: int = 50,
     seed: int = 1,
 ) -> Hybrid:
