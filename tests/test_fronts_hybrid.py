@@ -9,7 +9,7 @@ import torch
 from moo_mtl import fronts, problems, rules
 from moo_mtl.errors import InputError
 from moo_mtl.fronts import hybrid
-from moo_mtl.fronts.archive import Archive, far_apart
+from moo_mtl.fronts.archive import GRID, Archive, far_apart
 from moo_mtl.fronts.filling import fill, gabriel
 
 SMOOTH = rules.get("soft-modified-tchebycheff", mu=0.05)
@@ -115,8 +115,11 @@ def test_what_cannot_be_done_is_refused(problem, settings, said):
 
 
 def test_a_point_far_behind_the_front_does_not_stretch_its_units():
-    """Better by 1e-30 in one loss, it is not dominated, and a range of 14 would leave all rays of use in one corner."""
+    """Better by 1e-30 in one loss, it is not dominated, and a range of 14 would leave all rays of use in one corner.
+
+    What it costs is at most one cell of the stretched range.
+    """
     t = torch.linspace(0, 1, 50, dtype=torch.float64)
     points = torch.cat([torch.stack([t, 1 - t], dim=-1), torch.tensor([[-1e-30, 14.0]], dtype=torch.float64)])
     _, span = Archive(points, points).units()
-    assert span.tolist() == pytest.approx([1, 1], abs=0.05)
+    assert ((span <= 1) & (span >= 1 - 14 / GRID)).all()
