@@ -52,7 +52,7 @@ class Row(NamedTuple):
 def rows(records: Sequence[Finished]) -> list[Row]:
     """The rules in the order of their first run.
 
-    Where every task was also trained alone, the others get ``delta_m`` against the mean of those runs.
+    Where every task was also trained alone, the others get ``delta_m`` and ``delta_p`` against the mean of those runs.
     """
     labels = list(dict.fromkeys(record.label for record in records))
     runs = {label: [dict(record.metrics) for record in records if record.label == label] for label in labels}
@@ -62,6 +62,7 @@ def rows(records: Sequence[Finished]) -> list[Row]:
         for metrics in runs[label]:
             if label not in alone and baseline and baseline.keys() == _test(metrics).keys():
                 metrics["delta_m %"] = delta_m(_test(metrics), baseline, metrics["better"])
+                metrics["delta_p %"] = delta_p(_test(metrics), baseline, metrics["better"])
     return [_row(label, runs[label]) for label in labels]
 
 
@@ -74,6 +75,21 @@ def delta_m(metrics: Mapping[str, float], baseline: Mapping[str, float], better:
     """
     signs = {"higher": -1, "lower": 1}
     return 100 * fmean(signs[better[key]] * (metrics[key] - value) / value for key, value in baseline.items())
+
+
+def delta_p(metrics: Mapping[str, float], baseline: Mapping[str, float], better: Mapping[str, str]) -> float:
+    """Mean over the tasks of each one's mean relative gain over single-task training, in percent; HIGHER is better.
+
+    >>> better = {"a/x": "higher", "a/y": "higher", "b/z": "lower"}
+    >>> delta_p({"a/x": 0.5, "a/y": 0.5, "b/z": 2.0}, {"a/x": 1, "a/y": 1, "b/z": 1}, better)
+    -75.0
+
+    Source: LibMTL and DB-MTL. Tasks with several metrics count once, so it is not ``-delta_m``.
+    """
+    by_task: dict[str, dict[str, float]] = {}
+    for key, value in baseline.items():
+        by_task.setdefault(key.rpartition("/")[0], {})[key] = value
+    return -fmean(delta_m(metrics, of_task, better) for of_task in by_task.values())
 
 
 def _test(metrics: Mapping[str, Any]) -> dict[str, float]:
