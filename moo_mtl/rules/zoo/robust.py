@@ -94,7 +94,7 @@ def gradvac(
     "Descent, NeurIPS 2017, arXiv 1703.02757, Section 4",
     holds=[nonnegative, simplex, shift_invariant, deterministic, stateless, homogeneous_1],
     fails=[common_descent, zero_at_weakly_stationary, permutation_equivariant, scale_invariant, linear_under_scaling],
-    when={permutation_equivariant: Condition("K >= f + 4", min_tasks=5)},
+    when={permutation_equivariant: Condition("K >= f + 4 and independent gradients", min_tasks=5, independent=True)},
     min_tasks=4,
 )
 def krum(byzantine: int = 1, selected: int = 1, distance: Literal["squared", "plain"] = "squared") -> Rule[Any]:
