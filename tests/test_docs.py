@@ -131,11 +131,3 @@ def test_every_picture_has_its_command_beside_it(page):
     text = page.read_text(encoding="utf-8")
     shown = re.findall(r"(?:\$ |    )((?:moo-mtl (?:run|front|report)|python paper_figs/)[^\n]*)", text)
     assert shown, f"{name(page)} shows a picture and no command that draws it"
-
-
-def test_the_page_of_properties_has_every_one_as_it_is_stated():
-    from moo_mtl import properties
-
-    page = (ROOT / "docs" / "theory" / "properties.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|", page, flags=re.MULTILINE)[1:]
-    assert rows == [(property.name, property.statement) for property in properties.ALL]

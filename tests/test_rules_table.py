@@ -11,6 +11,11 @@ def test_page_is_not_stale():
     assert PAGE.read_text(encoding="utf-8") == table.markdown(), "run python -m moo_mtl.rules.table"
 
 
+def test_the_page_of_properties_is_not_stale():
+    page = PAGE.parent / "theory" / "properties.md"
+    assert page.read_text(encoding="utf-8") == table.properties_markdown(), "run python -m moo_mtl.rules.table"
+
+
 def test_every_rule_has_a_row_with_inputs_state_and_cost():
     entries = {entry.recipe.name: entry for entry in table.entries()}
     assert entries.keys() == ZOO.keys()

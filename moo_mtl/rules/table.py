@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 
+from moo_mtl import properties
 from moo_mtl.observation import Needs, Observation
 from moo_mtl.rules.recipe import ZOO, Recipe
 from moo_mtl.rules.rule import Rule
@@ -73,6 +74,25 @@ def markdown() -> str:
     return "\n".join(lines) + "\n"
 
 
+def properties_markdown() -> str:
+    """The page ``docs/theory/properties.md``."""
+    lines = [
+        "# The properties",
+        "",
+        "What a recipe may declare. In every formula $d = J^\\top w$ is the direction, $G$ the Gramian of the K gradients, and a",
+        "statement is for every input on which the rule is defined. What a rule declares is tested on random gradients of several",
+        "geometries, and what it denies by a counter-example; which rule has which stands in the [table of rules](../rules.md).",
+        "This page is written by `python -m moo_mtl.rules.table`.",
+        "",
+        "| name | in words | as a formula |",
+        "|---|---|---|",
+    ]
+    for property in properties.ALL:
+        formula = property.latex.replace("|", "\\vert ")
+        lines.append(f"| {property.name} | {property.statement} | ${formula}$ |")
+    return "\n".join(lines) + "\n"
+
+
 def _row(entry: Entry) -> str:
     recipe = entry.recipe
     fails = [
@@ -114,3 +134,4 @@ if __name__ == "__main__":
     from pathlib import Path
 
     Path("docs/rules.md").write_text(markdown(), encoding="utf-8")
+    Path("docs/theory/properties.md").write_text(properties_markdown(), encoding="utf-8")
