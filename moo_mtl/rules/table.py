@@ -79,9 +79,10 @@ def properties_markdown() -> str:
     lines = [
         "# The properties",
         "",
-        "What a recipe may declare. In every formula $d = J^\\top w$ is the direction, $G$ the Gramian of the K gradients, and a",
-        "statement is for every input on which the rule is defined. What a rule declares is tested on random gradients of several",
-        "geometries, and what it denies by a counter-example; which rule has which stands in the [table of rules](../rules.md).",
+        "What a recipe may declare. In every formula $d = J^\\top w$ is the direction, $G$ the Gramian of the K gradients, and",
+        "a statement is for every input on which the rule is defined. What a rule declares is tested on random gradients of",
+        "several geometries, and what it denies by a counter-example; which rule has which stands in the",
+        "[table of rules](../rules.md).",
         "This page is written by `python -m moo_mtl.rules.table`.",
         "",
         "| name | in words | as a formula |",
