@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: demo test check docs fresh venv
+.PHONY: demo test check docs bench fresh venv
 
 demo: venv            ## the toy front and MultiDigits, with their table and figures
 	$(BIN)/moo-mtl run experiments/toy-demo.toml experiments/multi-digits.toml
@@ -19,6 +19,12 @@ check: venv           ## style, format and types
 docs: venv            ## the site, in docs/_build/html; a warning is an error
 	$(ONE_THREAD) $(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+bench: venv           ## every benchmark beside its peers, in an environment of their own; QUICK=1 for five minutes
+	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock -r benchmarks/requirements.lock
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps LibMTL==1.1.5 libmoon==0.2.1 .
+	$(ONE_THREAD) .venv-bench/bin/python -m benchmarks $(if $(QUICK),--quick)
 
 fresh:                ## an environment built anew
 	rm -rf $(VENV)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from peers import libmtl_rule
 from torch import Tensor, nn
 
+from benchmarks.peers import libmtl_rule
 from moo_mtl import Balancer, rules, solvers
 from moo_mtl.engines.products import products
 
-MODELS = ("lenet", "mlp-256", "mlp-32", "resnet")
+MODELS = ("lenet", "mlp-256", "mlp-32", "resnet", "transformer", "gnn")
 TASKS = (2, 5, 10, 40)
 ENGINES = ("looped", "vmapped", "gramian", "features", "products", "auto")
 PRODUCT = "one product"
@@ -35,28 +35,62 @@ class Residual(nn.Module):
         return torch.relu(self.body(x) + self.skip(x))
 
 
+class Block(nn.Module):
+    """A transformer block over 32 tokens, averaged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(1000, 64)
+        self.block = nn.TransformerEncoderLayer(64, 4, 128, dropout=0.0, batch_first=True)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        mixed: Tensor = self.block(self.embedding(tokens))
+        return mixed.mean(dim=1)
+
+
+class Molecules(nn.Module):
+    """Three rounds of messages over dense adjacencies of 20 nodes; nodes carry 16 features, and the last 20 the edges."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enter = nn.Linear(16, 64)
+        self.rounds = nn.ModuleList(nn.Linear(128, 64) for _ in range(3))
+
+    def forward(self, graphs: Tensor) -> Tensor:
+        nodes, edges = torch.relu(self.enter(graphs[..., :16])), graphs[..., 16:]
+        for update in self.rounds:
+            nodes = torch.relu(update(torch.cat([nodes, edges @ nodes], dim=-1)))
+        return nodes.mean(dim=1)
+
+
+def trunk_of(model: str) -> tuple[nn.Module, Tensor, int]:
+    """A trunk, a batch for it, and the width of its features."""
+    if model == "lenet":
+        convolutions = nn.Sequential(
+            nn.Conv2d(1, 10, 9), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(10, 20, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+            nn.Linear(500, 50), nn.ReLU(),
+        )  # fmt: skip
+        return convolutions, torch.randn(256, 1, 36, 36), 50
+    if model.startswith("mlp"):
+        layers = nn.Sequential(nn.Linear(256, 600), nn.ReLU(), nn.Linear(600, 600), nn.ReLU(), nn.Linear(600, 600), nn.ReLU())
+        return layers, torch.randn(int(model.split("-")[1]), 256), 600
+    if model == "resnet":
+        residual = nn.Sequential(
+            nn.Conv2d(3, 64, 3, 1, 1), nn.BatchNorm2d(64), nn.ReLU(), Residual(64, 64, 1), Residual(64, 128, 2),
+            Residual(128, 256, 2), Residual(256, 256, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        )  # fmt: skip
+        return residual, torch.randn(32, 3, 16, 16), 256
+    if model == "transformer":
+        return Block(), torch.randint(0, 1000, (32, 32)), 64
+    return Molecules(), torch.cat([torch.randn(64, 20, 16), (torch.rand(64, 20, 20) < 0.15).float()], dim=-1), 64
+
+
 class Case:
     """A trunk with K heads and a batch."""
 
     def __init__(self, model: str, n_tasks: int) -> None:
         torch.manual_seed(0)
-        if model == "lenet":
-            self.trunk: nn.Module = nn.Sequential(
-                nn.Conv2d(1, 10, 9), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(10, 20, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
-                nn.Linear(500, 50), nn.ReLU(),
-            )  # fmt: skip
-            self.inputs, width = torch.randn(256, 1, 36, 36), 50
-        elif model.startswith("mlp"):
-            self.trunk = nn.Sequential(
-                nn.Linear(256, 600), nn.ReLU(), nn.Linear(600, 600), nn.ReLU(), nn.Linear(600, 600), nn.ReLU()
-            )
-            self.inputs, width = torch.randn(int(model.split("-")[1]), 256), 600
-        else:
-            self.trunk = nn.Sequential(
-                nn.Conv2d(3, 64, 3, 1, 1), nn.BatchNorm2d(64), nn.ReLU(), Residual(64, 64, 1), Residual(64, 128, 2),
-                Residual(128, 256, 2), Residual(256, 256, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-            )  # fmt: skip
-            self.inputs, width = torch.randn(32, 3, 16, 16), 256
+        self.trunk, self.inputs, width = trunk_of(model)
         self.heads = nn.ModuleList(nn.Linear(width, 10) for _ in range(n_tasks))
         self.optimizer = torch.optim.SGD((*self.trunk.parameters(), *self.heads.parameters()), lr=1e-4)
         self.labels = torch.randint(0, 10, (n_tasks, len(self.inputs)))

@@ -1,6 +1,6 @@
 """Time and memory of a step's per-task gradients, in backward passes: every engine, torchjd and LibMTL on the same models.
 
-    python benchmarks/engines.py [--models lenet mlp-32] [--tasks 2 10] [--seconds 25] [--memory]
+    python -m benchmarks.engines [--models lenet mlp-32] [--tasks 2 10] [--seconds 25] [--memory]
 
 A contender's call is what comes after the forward pass: gradients of K tasks, the weights of a fixed rule (MGDA),
 `.grad` filled. The forward pass is made anew for each call and timed by itself, and the floor is one backward pass
@@ -20,9 +20,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from contenders import BY_HAND, ENGINES, MODELS, PEERS, PRODUCT, TASKS, Case, contender
-from side_by_side import machine, ratio
 from torch import Tensor
+
+from benchmarks.contenders import BY_HAND, ENGINES, MODELS, PEERS, PRODUCT, TASKS, Case, contender
+from benchmarks.side_by_side import machine, ratio
 
 LONG = 4.0  # seconds: a contender that takes longer is timed once
 
@@ -41,7 +42,7 @@ def times(model: str, n_tasks: int, names: list[str], budget: float) -> dict[str
         case = cases[name] = Case(model, n_tasks)
         try:
             step = contender(name, case)
-            once = [_iteration(case, step) for _ in range(2 if model != "resnet" else 1)][-1]
+            once = [iteration(case, step) for _ in range(2 if model != "resnet" else 1)][-1]
         except Exception as error:
             failed[name] = f"{type(error).__name__}: {str(error).splitlines()[0][:70]}"
             continue
@@ -52,15 +53,15 @@ def times(model: str, n_tasks: int, names: list[str], budget: float) -> dict[str
     begin, rounds = time.process_time(), 0
     while rounds < 3 or (rounds < 9 and time.process_time() - begin < budget):
         for name, step in steps.items():
-            calls = [_iteration(cases[name], step)]
+            calls = [iteration(cases[name], step)]
             while sum(call for call, _ in calls) < 0.02:
-                calls.append(_iteration(cases[name], step))
+                calls.append(iteration(cases[name], step))
             found[name].append(tuple(np.mean(calls, axis=0)))
         rounds += 1
     return failed | {name: np.array(values).T for name, values in found.items()}
 
 
-def _iteration(case: Case, step: Callable[[Tensor, list[Tensor]], None]) -> tuple[float, float]:
+def iteration(case: Case, step: Callable[[Tensor, list[Tensor]], None]) -> tuple[float, float]:
     case.clear()
     first = time.process_time()
     z, losses = case.forward()
@@ -73,7 +74,7 @@ def _iteration(case: Case, step: Callable[[Tensor, list[Tensor]], None]) -> tupl
 
 def peak_memory(model: str, n_tasks: int, name: str) -> float:
     """Mebibytes that one forward pass and one call add to an idle model, in a process of its own."""
-    command = [sys.executable, __file__, "--memory-of", model, str(n_tasks), name]
+    command = [sys.executable, "-m", "benchmarks.engines", "--memory-of", model, str(n_tasks), name]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return float(done.stdout.split()[-1]) if done.returncode == 0 else float("nan")
 

@@ -1,4 +1,4 @@
-"""Every front-tracing rule on the test suites, beside NSGA-II/III and the hybrid: ``python benchmarks/front_suite.py``.
+"""Every front-tracing rule on the test suites, beside NSGA-II/III and the hybrid: ``python -m benchmarks.front_suite``.
 
 Hypervolume as a share of the reference front's, and IGD+, in units of the reference front with reference point 1.1. The same
 number of points and of evaluations for everybody: 200 and 60,000 for two losses, 990 and 200,000 for more. An evaluation of the

@@ -1,4 +1,4 @@
-"""The table that LibMOON calls "VLMOP1", with the exact answer beside both: ``python benchmarks/fronts.py``.
+"""The table that LibMOON calls "VLMOP1", with the exact answer beside both: ``python -m benchmarks.fronts``.
 
 The problem is ``fonseca`` (the class names VLMOP1 and VLMOP2 are swapped in LibMOON), K = 8 preferences (a, 1 - a) with a from
 0.01 to 0.99, reference point (1, 1). Each rule is one call of ``trace``: every preference from a start of its own, uniform in

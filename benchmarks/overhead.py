@@ -1,6 +1,6 @@
 """What a step costs besides its gradients: the rule itself, and with it the checks, the report, and writing ``.grad``.
 
-    python benchmarks/overhead.py
+    python -m benchmarks.overhead
 
 Time inside the engine and inside the weighted sum is taken out of each step; what is left is put in relation to the whole
 iteration (forward pass, step, SGD). Times are of the processor, on one thread.
@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from contenders import Case
-from side_by_side import machine
 
+from benchmarks.contenders import Case
+from benchmarks.side_by_side import machine
 from moo_mtl import Balancer, rules
 from moo_mtl.training import step as module
 from moo_mtl.training.looking import Looking

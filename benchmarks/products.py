@@ -1,6 +1,6 @@
 """Products with the Gramian against exact engines, at equal processor time: MGDA on many regression tasks with one trunk.
 
-    python benchmarks/products.py [--seconds 10] [--seeds 2] [--decades 3 --batch 2048]
+    python -m benchmarks.products [--seconds 10] [--seeds 2] [--decades 3 --batch 2048]
 
 Targets are those of a random teacher: one shared layer and K read-outs, whose scales span some decades: the more they do, the
 fewer tasks are active in MGDA's weights. A batch of 2048 is all the data, so that weights move slowly.
@@ -13,9 +13,9 @@ import time
 
 import numpy as np
 import torch
-from side_by_side import machine
 from torch import Tensor, nn
 
+from benchmarks.side_by_side import machine
 from moo_mtl import Balancer, certify, rules
 from moo_mtl.engines import looped
 from moo_mtl.gramian import gramian

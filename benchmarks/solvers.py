@@ -1,4 +1,4 @@
-"""Solvers side by side with TorchJD, CVXPY and quadprog, in one run: ``python benchmarks/solvers.py``.
+"""Solvers side by side with TorchJD, CVXPY and quadprog, in one run: ``python -m benchmarks.solvers``.
 
 Contenders take turns (A B C, A B C, ...), so that a noisy machine slows all of them; what is reported is the median over
 rounds of the ratio within a round, with the 90 % bootstrap interval of that median. Ours are the compiled programs where Numba

@@ -1,4 +1,4 @@
-"""Time to a given IGD on ZDT1 against NSGA-II and on DTLZ2 against NSGA-III: ``python benchmarks/time_to_igd.py``.
+"""Time to a given IGD on ZDT1 against NSGA-II and on DTLZ2 against NSGA-III: ``python -m benchmarks.time_to_igd``.
 
 Ours is one ``trace`` call, a point for each preference. Both sides note the time at every step or generation and keep their
 points; IGD is computed afterwards and costs nobody anything. Each seed has a start of its own. A ratio is the median over

@@ -1,6 +1,6 @@
 """Directions of TorchJD on fixed Jacobians, as JSON, for ``tests/test_rules_goldens.py`` to compare with.
 
-Run in an environment that holds TorchJD (0.18): ``python benchmarks/torchjd_goldens.py > tests/goldens/torchjd.json``.
+Run in an environment that holds TorchJD (0.18): ``python -m benchmarks.torchjd_goldens > tests/goldens/torchjd.json``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Trajectories in one call against TorchJD's loop, and how the cost grows: ``python benchmarks/trajectories.py``.
+"""Trajectories in one call against TorchJD's loop, and how the cost grows: ``python -m benchmarks.trajectories``.
 
 TorchJD follows one trajectory at a time, as its documentation shows: losses, ``backward``, aggregation, ``optimizer.step()``.
 Both step with Adam on the same problem in float64, on one thread. Contenders take turns; a ratio is the median over rounds,
@@ -7,7 +7,6 @@ with its 90 % bootstrap interval. TorchJD is left out where it is not installed:
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import importlib.util
 import warnings
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.section import Section, Table, run
 from benchmarks.side_by_side import machine, ratio, timed
 from moo_mtl import problems, rules, trace
 from moo_mtl.problems.problem import Problem
@@ -57,37 +57,39 @@ def torchjd(problem: Problem, rule: str) -> Callable[[], object]:
     return follow
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--batch", type=int, default=10_000)
-    arguments = parser.parse_args()
+def measure(quick: bool = False) -> Section:
+    """Ours against TorchJD's loop by rule, and ours alone from 1 to 100,000 trajectories."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    print(f"{machine()}\n\n| problem | rule | ours, us a trajectory-step | TorchJD's | ratio [90 %] |\n|---|---|---|---|---|")
+    rounds, steps, batch = 3 if quick else 7, 20, 10_000
+    section = Section(
+        "Trajectories",
+        f"{machine()}. Microseconds per trajectory and step, Adam, in float64: {batch:,} trajectories in one call of `trace`, "
+        "against one trajectory at a time through TorchJD. libmoon as released has no gradient solver to compare with.",
+    )
+    against = Table(["problem", "rule", "ours, us", "TorchJD, us", "ratio"])
     chosen = {"two-task-toy": problems.get("two-task-toy"), "vlmop2, D = 10": problems.get("vlmop2")}
-    steps = 20
     for label, problem in chosen.items():
         for rule in PEERS:
-            contenders = {"ours": ours(problem, rule, arguments.batch, steps)}
+            contenders = {"ours": ours(problem, rule, batch, steps)}
             if importlib.util.find_spec("torchjd"):
                 contenders["torchjd"] = torchjd(problem, rule)
-            seconds = timed(contenders, rounds=arguments.rounds)
-            mine = seconds["ours"] / (steps * arguments.batch)
-            theirs = seconds["torchjd"] / PEER_STEPS if "torchjd" in seconds else np.full_like(mine, np.nan)
-            print(
-                f"| {label} | {rule} | {1e6 * np.median(mine):.3g} | {1e6 * np.median(theirs):.4g} | {ratio(theirs, mine)} |",
-                flush=True,
-            )
-    print("\n| trajectories | " + " | ".join(f"{label}, mgda" for label in chosen) + " |\n|---|---|---|")
-    for n in (1, 10, 100, 1000, 10_000, 100_000):
+            seconds = timed(contenders, rounds=rounds)
+            mine = seconds["ours"] / (steps * batch)
+            line = [label, rule, f"{1e6 * np.median(mine):.3g}"]
+            if "torchjd" in seconds:
+                theirs = seconds["torchjd"] / PEER_STEPS
+                line += [f"{1e6 * np.median(theirs):.4g}", str(ratio(theirs, mine))]
+            against.rows.append([*line, "-", "-"][:5])
+    growth = Table(["trajectories", *(f"{label}, mgda" for label in chosen)])
+    growth.caption = "Microseconds per trajectory and step, as the number of trajectories grows."
+    for n in (1, 100, 10_000) if quick else (1, 10, 100, 1000, 10_000, 100_000):
         length = max(2, min(50, 200_000 // n))
-        cells = []
-        for problem in chosen.values():
-            alone = timed({"ours": ours(problem, "mgda", n, length)}, rounds=3)["ours"]
-            cells.append(f"{1e6 * np.median(alone) / (n * length):.3g}")
-        print(f"| {n} | {' | '.join(cells)} |", flush=True)
+        alone = (timed({"ours": ours(problem, "mgda", n, length)}, rounds=3)["ours"] for problem in chosen.values())
+        growth.rows.append([f"{n:,}", *(f"{1e6 * np.median(seconds) / (n * length):.3g}" for seconds in alone)])
+    section.tables = [against, growth]
+    return section
 
 
 if __name__ == "__main__":
-    main()
+    run(measure, __doc__)
