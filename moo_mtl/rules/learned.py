@@ -14,6 +14,7 @@ from torch import Tensor
 from moo_mtl import descent
 from moo_mtl.errors import InputError
 from moo_mtl.observation import Needs, Observation
+from moo_mtl.rules import present
 from moo_mtl.rules.average import blank
 from moo_mtl.rules.rule import Weighing
 from moo_mtl.rules.slot import Bound, Schedule, Slot, Transformed, at, excess
@@ -106,7 +107,7 @@ def famo(
 
     def act(obs: Observation, state: Pace) -> tuple[Weighing, Pace]:
         above = excess("famo", obs, lower_bound)
-        share = _shares(state.logits.value, obs.mask) / above
+        share = present.softmax(state.logits.value, obs.mask) / above
         before = torch.where(obs.mask, above.log(), state.before)
         weights = share / share.sum(dim=-1, keepdim=True).clamp(min=torch.finfo(share.dtype).tiny)
         step = torch.full_like(state.step, float(obs.step))
@@ -118,7 +119,7 @@ def famo(
         change = state.before - excess("famo", seen, lower_bound).log()
         here = state.present & change.isfinite()  # a loss that the step spoiled says nothing of the pace
         change = torch.where(here, change, 0.0)
-        z = _shares(state.logits.value, here)
+        z = present.softmax(state.logits.value, here)
         gradient = z * (change - (z * change).sum(dim=-1, keepdim=True)) + weight_decay * state.logits.value
         return state._replace(logits=state.logits.descend(gradient, lr, here))
 
@@ -216,14 +217,9 @@ def discrepancy(
     return Slot("discrepancy", act, start, Needs.LOSSES)
 
 
-def _shares(logits: Tensor, mask: Tensor) -> Tensor:
-    """Softmax over the tasks in the mask; 0 elsewhere."""
-    return torch.softmax(logits.masked_fill(~mask, -torch.inf), dim=-1).masked_fill(~mask, 0.0)
-
-
 def _mean(value: Tensor, mask: Tensor) -> Tensor:
-    """Over the tasks in the mask, where ``value`` is 0 elsewhere; ``[..., 1]``, never 0."""
-    mean = value.sum(dim=-1, keepdim=True) / mask.sum(dim=-1, keepdim=True).clamp(min=1)
+    """Over the present tasks, ``[..., 1]``; 1 in place of 0."""
+    mean = present.mean(value, mask)
     return torch.where(mean > 0, mean, 1.0)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from moo_mtl.errors import InputError
 from moo_mtl.observation import Needs, Observation
+from moo_mtl.rules import present
 from moo_mtl.rules.average import Average
 from moo_mtl.rules.slot import Bound, Schedule, Slot, Transformed, at, excess, positive, stateless, within
 
@@ -33,8 +34,8 @@ def geometric(lower_bound: Bound = None) -> Slot[Transformed]:
 
     def transform(obs: Observation) -> Transformed:
         above = excess("geometric-mean", obs, lower_bound)
-        tasks = obs.mask.sum(dim=-1, keepdim=True).clamp(min=1)
-        mean = torch.exp(torch.where(obs.mask, above.log(), 0.0).sum(dim=-1, keepdim=True) / tasks)
+        tasks = present.count(obs.mask).clamp(min=1)
+        mean = torch.exp(present.mean(above.log(), obs.mask))
         return Transformed((mean / tasks).expand_as(above), mean / tasks / above)
 
     return stateless("geometric-mean", transform, Needs.LOSSES)
@@ -46,7 +47,7 @@ def inverse_softmax(temperature: float = 1.0, lower_bound: Bound = None) -> Slot
 
     def transform(obs: Observation) -> Transformed:
         level = 1 / (temperature * excess("uw-so", obs, lower_bound))
-        factor = torch.softmax(level.masked_fill(~obs.mask, -torch.inf), dim=-1)
+        factor = present.softmax(level, obs.mask)
         return Transformed(factor * obs.losses, factor)
 
     return stateless("inverse-softmax", transform, Needs.LOSSES)
@@ -125,7 +126,7 @@ def convex(transform: Convex, mode: Literal["normalised", "exact"] = "normalised
         z = _in_domain(name, obs, low, high)
         log_slope = transform.log_slope(z)
         if mode == "normalised":
-            slope = torch.softmax(torch.where(obs.mask, log_slope, -torch.inf), dim=-1) * obs.mask.sum(dim=-1, keepdim=True)
+            slope = present.softmax(log_slope, obs.mask) * present.count(obs.mask)
         else:
             slope = _without_overflow(name, obs, log_slope.exp())
         return Transformed(slope * transform.ratio(z), slope)
@@ -147,8 +148,7 @@ def anchored(decay: Schedule = 0.9, lower_bound: Bound = None) -> Slot[Transform
     r"""Factors :math:`\bar m / m_k`, with :math:`\bar m` the mean of the averages: the total stays in the losses' units."""
 
     def factors(mean: Tensor, mask: Tensor) -> Tensor:
-        centre = torch.where(mask, mean, 0.0).sum(dim=-1, keepdim=True) / mask.sum(dim=-1, keepdim=True).clamp(min=1)
-        return centre / mean
+        return present.mean(mean, mask) / mean
 
     return _averaged("anchored-ema", decay, lower_bound, lambda above: above, factors)
 

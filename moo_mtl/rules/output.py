@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.observation import Needs, Observation
+from moo_mtl.rules import present
 from moo_mtl.rules.slot import Output, positive
 
 
@@ -19,7 +20,7 @@ def _tasks(raw: Observation) -> Tensor:
 def _mean_length(weights: Tensor, length: Tensor | None, raw: Observation) -> Tensor:
     assert length is not None
     assert raw.gramian is not None
-    mean = raw.mask.double() / raw.mask.sum(dim=-1, keepdim=True).clamp(min=1)
+    mean = present.equal(raw.mask)
     wanted = (mean[..., None, :] @ raw.gramian @ mean[..., None]).squeeze((-2, -1)).clamp(min=0).sqrt()
     return torch.where(length > 0, wanted / torch.where(length > 0, length, 1.0), 1.0)
 

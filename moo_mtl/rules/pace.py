@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.observation import Needs, Observation
+from moo_mtl.rules import present
 from moo_mtl.rules.average import Average, Deviation, Epochs, Welford, blank, epoch_of
 from moo_mtl.rules.slot import Bound, Schedule, Slot, Transformed, at, excess
 
@@ -53,7 +54,7 @@ def variation(lower_bound: Bound = None) -> Slot[Transformed]:
         coefficient = torch.where(obs.mask, ratios.deviation / ratios.mean.clamp(min=1e-300), 0.0)
         known = coefficient.amax(dim=-1, keepdim=True) > 0
         share = _shared_out(torch.where(known, coefficient, 1.0), obs.mask)
-        return share / obs.mask.sum(dim=-1, keepdim=True).clamp(min=1), (past, ratios)
+        return share / present.count(obs.mask).clamp(min=1), (past, ratios)
 
     return _weighting("variation", factors, lambda obs: (Welford.start(obs), Welford.start(obs)))
 
@@ -101,7 +102,7 @@ def grouped_risk(rate: float = 1e-4, groups: int = 1, lower_bound: Bound = None)
     def factors(obs: Observation, state: Tensor) -> tuple[Tensor, Tensor]:
         above = excess("go4align", obs, lower_bound)
         state = torch.where(obs.mask, state - rate * obs.losses, state)
-        p = torch.softmax(state.masked_fill(~obs.mask, -torch.inf), dim=-1).masked_fill(~obs.mask, 0.0)
+        p = present.softmax(state, obs.mask)
         risk = p * torch.where(obs.mask, above, 0.0).sum(dim=-1, keepdim=True) / above
         return _cluster_means(risk, obs.mask, groups), state
 
@@ -130,15 +131,14 @@ def _weighting(
 
 def _softmax(logits: Tensor, mask: Tensor) -> Tensor:
     """Softmax over the present tasks, summing to their number."""
-    share = torch.softmax(logits.masked_fill(~mask, -torch.inf), dim=-1)
-    return torch.where(mask, share * mask.sum(dim=-1, keepdim=True), 0.0)
+    return present.softmax(logits, mask) * present.count(mask)
 
 
 def _shared_out(value: Tensor, mask: Tensor) -> Tensor:
     """Scaled to sum to the number of present tasks."""
     value = torch.where(mask, value, 0.0)
     total = value.sum(dim=-1, keepdim=True)
-    return value * mask.sum(dim=-1, keepdim=True) / torch.where(total > 0, total, 1.0)
+    return value * present.count(mask) / torch.where(total > 0, total, 1.0)
 
 
 def _running_mean(state: Average, value: Tensor, mask: Tensor) -> Average:

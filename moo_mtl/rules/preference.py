@@ -10,6 +10,7 @@ from torch import Tensor
 
 from moo_mtl.errors import InputError
 from moo_mtl.observation import Needs, Observation
+from moo_mtl.rules import present
 from moo_mtl.rules.rule import Weighing
 from moo_mtl.rules.slot import Bound, Slot, bound_of, preference_of, stateless
 
@@ -57,11 +58,7 @@ def _largest(level: Tensor, here: Tensor) -> Tensor:
 def _at_largest(level: Tensor, here: Tensor) -> Tensor:
     """Equal shares for the tasks at the largest level."""
     worst = (level == _largest(level, here)[..., None]) & here
-    return worst.double() / worst.sum(dim=-1, keepdim=True).clamp(min=1)
-
-
-def _softmax(level: Tensor, here: Tensor) -> Tensor:
-    return torch.softmax(level.masked_fill(~here, -torch.inf), dim=-1).masked_fill(~here, 0.0)
+    return present.equal(worst)
 
 
 def _log_sum(level: Tensor, here: Tensor) -> Tensor:
@@ -100,7 +97,7 @@ def smooth_chebyshev(mu: float) -> Scalarization:
     return Scalarization(
         "stch",
         lambda f, p, here: mu * _log_sum(p * f / mu, here),
-        lambda f, p, here: p * _softmax(p * f / mu, here),
+        lambda f, p, here: p * present.softmax(p * f / mu, here),
     )
 
 
@@ -109,7 +106,7 @@ def smooth_modified_chebyshev(mu: float) -> Scalarization:
     return Scalarization(
         "soft-modified-tchebycheff",
         lambda f, p, here: mu * _log_sum(f * _inverse(p, here) / mu, here),
-        lambda f, p, here: _inverse(p, here) * _softmax(f * _inverse(p, here) / mu, here),
+        lambda f, p, here: _inverse(p, here) * present.softmax(f * _inverse(p, here) / mu, here),
         positive=True,
     )
 

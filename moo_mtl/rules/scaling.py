@@ -9,6 +9,7 @@ from torch import Tensor
 
 from moo_mtl.errors import InputError
 from moo_mtl.observation import Needs, Observation
+from moo_mtl.rules import present
 from moo_mtl.rules.average import Corrected
 from moo_mtl.rules.slot import Bound, Schedule, Slot, at, excess, positive, preference_of, stateless, within
 
@@ -137,7 +138,7 @@ def _statistic(which: Statistic, norms: Tensor, alive: Tensor) -> Tensor:
     if which == "max":
         return torch.where(alive, norms, 0.0).amax(dim=-1, keepdim=True)
     if which == "mean":
-        return torch.where(alive, norms, 0.0).sum(dim=-1, keepdim=True) / alive.sum(dim=-1, keepdim=True).clamp(min=1)
+        return present.mean(norms, alive)
     ordered = torch.where(alive, norms, torch.inf).sort(dim=-1).values
     middle = (
         (alive.sum(dim=-1, keepdim=True) - 1).clamp(min=0) // 2

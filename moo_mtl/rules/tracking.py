@@ -9,6 +9,7 @@ from torch import Tensor
 
 from moo_mtl.errors import InputError
 from moo_mtl.observation import Needs, Observation
+from moo_mtl.rules import present
 from moo_mtl.rules.average import blank
 from moo_mtl.rules.rule import Weighing
 from moo_mtl.rules.slot import Schedule, Slot, at
@@ -32,10 +33,7 @@ def descended_simplex(
         assert obs.gramian is not None
         share = state.over(obs.mask)
         moved = share - at(gamma, obs.step) * (_times(obs.gramian, share) + rho * share)
-        if update == "projection":
-            moved = project_simplex(moved, obs.mask)
-        else:
-            moved = torch.softmax(moved.masked_fill(~obs.mask, -torch.inf), dim=-1).masked_fill(~obs.mask, 0.0)
+        moved = project_simplex(moved, obs.mask) if update == "projection" else present.softmax(moved, obs.mask)
         return Weighing(moved), state.updated(moved, obs.mask)
 
     return Slot("descended-simplex", act, Shares.start, Needs.GRAMIAN)
@@ -71,7 +69,7 @@ def direction_oriented(
     def act(obs: Observation, state: Shares) -> tuple[Weighing, Shares]:
         assert obs.cross is not None
         here = obs.mask
-        mean = here.double() / here.sum(dim=-1, keepdim=True).clamp(min=1)
+        mean = present.equal(here)
         lengths = obs.cross.diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt()
         length = (lengths * mean).sum(dim=-1)[..., None, None]
         A = obs.cross / torch.where(length > 0, length, 1.0) / torch.where(length > 0, length, 1.0)
@@ -98,8 +96,7 @@ class Shares(NamedTuple):
         """The shares of the present tasks, summing to 1; equal where they hold nothing."""
         value = torch.where(mask, self.value, 0.0)
         total = value.sum(dim=-1, keepdim=True)
-        equal = mask.double() / mask.sum(dim=-1, keepdim=True).clamp(min=1)
-        return torch.where(total > 0, value / torch.where(total > 0, total, 1.0), equal)
+        return torch.where(total > 0, value / torch.where(total > 0, total, 1.0), present.equal(mask))
 
     def updated(self, share: Tensor, mask: Tensor) -> Shares:
         """Present tasks divide anew what they held together."""
@@ -145,7 +142,7 @@ def excess_risk(rate: float = 1e-2, total: Literal["one", "tasks"] = "one") -> S
         known = state.reference > 0
         relative = torch.where(known, risk / torch.where(known, state.reference, 1.0), 0.0)
         logits = torch.where(here, state.logits + rate * relative, state.logits)
-        weights = torch.softmax(logits.masked_fill(~here, -torch.inf), dim=-1).masked_fill(~here, 0.0)
+        weights = present.softmax(logits, here)
         if total == "tasks":
             weights = weights * here.sum(dim=-1, keepdim=True)
         reference = torch.where(here & ~known, risk, state.reference)

@@ -12,6 +12,7 @@ from torch import Tensor
 from moo_mtl import solvers
 from moo_mtl.errors import InputError
 from moo_mtl.observation import Needs, Observation
+from moo_mtl.rules import present
 from moo_mtl.rules.compose import congruent
 from moo_mtl.rules.rule import Weighing
 from moo_mtl.rules.slot import Slot, noise_of, preference_of, stateless
@@ -37,7 +38,7 @@ def random_shares(law: Literal["normal", "uniform", "dirichlet", "one-task"] = "
             largest = u.masked_fill(~obs.mask, -1.0).argmax(dim=-1)
             return Weighing(torch.nn.functional.one_hot(largest, obs.n_tasks).double())
         z = torch.special.ndtri(u) if law == "normal" else u
-        return Weighing(torch.softmax(z.masked_fill(~obs.mask, -torch.inf), dim=-1))
+        return Weighing(present.softmax(z, obs.mask))
 
     return Slot(
         f"random-{law}",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
-from moo_mtl.solvers import chunks, fast, reference, single
+from moo_mtl.solvers import chunks, fast, reference, single, two_gradients
 from moo_mtl.solvers.backend import ACCURACY, Backend, Constraints, as_judged, wants_cvxpy
 from moo_mtl.solvers.nonnegative_qp import nonnegative_qp
 from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, preference_of, times
@@ -81,6 +81,8 @@ def dualproj(
         return fast.solve("dualproj", gramian, lambda left: _one(normal_form(left), None))
     if single.applies(gramian, present, backend, extra_constraints) and (alone := single.dualproj(gramian, preference)):
         return alone
+    if preference is None and two_gradients.applies(gramian, present, backend, extra_constraints):
+        return two_gradients.dualproj(gramian)
     form = normal_form(gramian, present)
     if wants_cvxpy(backend, extra_constraints):
         u = preference_of(form, preference)
@@ -121,6 +123,8 @@ def upgrad(
         return fast.solve("upgrad", gramian, lambda left: _each(normal_form(left), None))
     if single.applies(gramian, present, backend, extra_constraints) and (alone := single.upgrad(gramian, preference)):
         return alone
+    if preference is None and two_gradients.applies(gramian, present, backend, extra_constraints):
+        return two_gradients.upgrad(gramian)
     if preference is None and extra_constraints is None and chunks.many(gramian, present, backend):
         return chunks.in_chunks(upgrad, gramian)
     form = normal_form(gramian, present)

@@ -12,6 +12,7 @@ from moo_mtl.solvers.solution import Solution
 
 ITERATIONS = 40  # of the interior point; converged members stand still
 TOLERANCE = 1e-9  # of gap and residuals, relative to the scaled program
+ROUNDING = 4 * torch.finfo(torch.float64).eps  # of an inequality's two sides, relative to its largest entry
 
 
 def simplex_program(
@@ -32,8 +33,11 @@ def simplex_program(
         present: ``[..., n]`` bool; an absent variable is 0.
 
     Returns:
-        The analytic centre of the solutions where there are several, the objective there, and as gap the complementarity
-        :math:`x^\top z` of the scaled program. An infeasible program is not converged.
+        The solution, the objective there, and as gap the complementarity :math:`x^\top z` of the scaled program. Where there
+        are several solutions, their analytic centre; of two variables that sum to 1, the middle of them. An infeasible
+        program is not converged.
+
+    Two variables that sum to 1 are solved in closed form.
 
     Source: Mehrotra (1992), predictor-corrector from an infeasible start; Wright (1997), chapter 10.
     """
@@ -50,12 +54,55 @@ def simplex_program(
         m = above[1].shape[-1]
         A, b = above[0].double().expand(*shape[:-1], m, n), above[1].double().expand(*shape[:-1], m)
     here = torch.ones(shape, dtype=torch.bool, device=c.device) if present is None else present.expand(shape)
-    summed = torch.ones(n, dtype=torch.bool, device=c.device) if on_simplex is None else on_simplex
-    flat = [part.reshape(-1, *part.shape[len(shape) - 1 :]) for part in (c, Q, A, b, here)]
-    x, gap, converged = _solve(flat[0], flat[1], flat[2], flat[3], flat[4], summed)
-    x = x.reshape(shape)
+    if n == 2 and on_simplex is None:
+        x, gap, converged = _on_segment(c, Q, A, b, here)
+    else:
+        summed = torch.ones(n, dtype=torch.bool, device=c.device) if on_simplex is None else on_simplex
+        flat = [part.reshape(-1, *part.shape[len(shape) - 1 :]) for part in (c, Q, A, b, here)]
+        x, gap, converged = _solve(flat[0], flat[1], flat[2], flat[3], flat[4], summed)
+        x = x.reshape(shape)
     value = ((times(Q, x) / 2 + c) * x).sum(dim=-1)
     return Solution(x, value, gap.reshape(shape[:-1]), converged.reshape(shape[:-1]))
+
+
+def _on_segment(c: Tensor, Q: Tensor, A: Tensor, b: Tensor, here: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    r"""The program in one variable, x = (s, 1 - s): each inequality bounds s, and a parabola is least at a bound or between.
+
+    Between, s and 1 - s come from the slopes at the two ends, so that both keep their digits.
+    """
+    void = b == -torch.inf
+    first, second = torch.where(here[..., None, :], A, 0.0).unbind(dim=-1)
+    row = torch.maximum(first.abs(), second.abs())
+    row = torch.where((row > 0) & ~void, row, 1.0)
+    slope = torch.where(void, 0.0, (first - second) / row)
+    least = torch.where(void, -1.0, (b - second) / row)  # slope * s >= least
+    bound = (least - ROUNDING * (1 + least.abs())) / torch.where(slope == 0, 1.0, slope)
+    start, end = (~here[..., 1]).to(c), here[..., 0].to(c)  # an absent variable is 0, and the other 1
+    low = torch.maximum(bound.masked_fill(slope <= 0, -torch.inf).amax(dim=-1), start)
+    high = torch.minimum(bound.masked_fill(slope >= 0, torch.inf).amin(dim=-1), end)
+    middle = torch.minimum(torch.maximum((low + high) / 2, start), end)
+    empty = low > high
+    low, high = torch.where(empty, middle, low), torch.where(empty, middle, high)
+
+    gain = c[..., 0] - c[..., 1]
+    at_none = gain + Q[..., 0, 1] - Q[..., 1, 1]  # the objective's slope at s = 0, and at s = 1
+    at_all = gain + Q[..., 0, 0] - Q[..., 0, 1]
+    bend = at_all - at_none
+    curved = bend > 0
+    bend = torch.where(curved, bend, 1.0)
+    flat = torch.where(gain > 0, low, torch.where(gain < 0, high, middle))
+    s = torch.where(curved, -at_none / bend, flat)
+    rest = torch.where(curved, at_all / bend, 1 - flat)
+    inside = (s > low) & (s < high)
+    s = torch.minimum(torch.maximum(s, low), high)
+    x = torch.stack([s, torch.where(inside, rest, 1 - s)], dim=-1).masked_fill(~here, 0.0)
+
+    residual = (least - slope * s[..., None]).amax(dim=-1).clamp(min=0)
+    steepness = torch.where(curved, (1 - s) * at_none + s * at_all, gain)
+    size = torch.maximum(c.abs().amax(dim=-1), Q.diagonal(dim1=-2, dim2=-1).amax(dim=-1))
+    gap = torch.maximum(steepness * (s - low), steepness * (s - high)) / torch.where(size > 0, size, 1.0)
+    converged = (gap <= TOLERANCE) & (residual <= TOLERANCE) & here.any(dim=-1) & x.isfinite().all(dim=-1)
+    return x, gap, converged
 
 
 def _solve(c: Tensor, Q: Tensor, A: Tensor, b: Tensor, here: Tensor, summed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
