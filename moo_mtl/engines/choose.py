@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from torch import Tensor
 
 from moo_mtl.engines.dense import dense_layers
-from moo_mtl.engines.graph import anatomy
+from moo_mtl.engines.graph import anatomy, operations
 from moo_mtl.engines.look import Look
 from moo_mtl.engines.looped import looped
 from moo_mtl.engines.passes import reentrant
@@ -83,6 +83,8 @@ def choose(name: str, losses: Tensor, shared: Sequence[Tensor], rule: str, needs
                 f"engine {name!r} reads the graph, and a re-entrant checkpoint hides its parameters from it; "
                 f"use 'looped' or 'auto', or checkpoint with use_reentrant=False"
             )
+        if name != "looped" and _sparse(losses, shared):
+            raise InputError(f"engine {name!r} cannot take sparse gradients of an embedding apart; use 'looped' or 'auto'")
         if name == "products" and needs & (Needs.GRAMIAN | Needs.ROWS | Needs.CROSS):
             raise InputError(
                 f"engine 'products' never forms the Gramian that rule {rule} needs; use 'auto', or a rule of min-norm, "
@@ -97,13 +99,15 @@ def choose(name: str, losses: Tensor, shared: Sequence[Tensor], rule: str, needs
 def _by_graph(losses: Tensor, shared: Sequence[Tensor], rows_for: str | None) -> Choice:
     if reentrant(losses):
         return Choice("looped", "a re-entrant checkpoint hides its parameters from the graph")
+    if _sparse(losses, shared):
+        return Choice("looped", "an embedding of the trunk has sparse gradients, which are written out one task at a time")
     body = anatomy(losses)
-    operations = [node.name() for node in body.nodes]
-    if any("Convolution" in operation for operation in operations):
+    kinds = [node.name() for node in body.nodes]
+    if any("Convolution" in kind for kind in kinds):
         return Choice("looped", "the trunk convolves, and a convolution's weight gradients cost the same in every engine")
-    if any("SyncBatchNorm" in operation for operation in operations):
+    if any("SyncBatchNorm" in kind for kind in kinds):
         return Choice("looped", "batch normalisation over several processes takes one task's pass at a time")
-    if any("Checkpoint" in operation or "Compiled" in operation for operation in operations):
+    if any("Checkpoint" in kind or "Compiled" in kind for kind in kinds):
         return Choice("looped", "the trunk holds operations that cannot be taken apart")
     n_tasks, size = losses.shape[-1], sum(parameter.numel() for parameter in shared)
     if n_tasks * size <= _SMALL:
@@ -120,6 +124,13 @@ def _by_graph(losses: Tensor, shared: Sequence[Tensor], rows_for: str | None) ->
     return Choice(
         "looped", "the batch is large against the trunk's layers, so that gradients are the cheapest way to the Gramian"
     )
+
+
+def _sparse(losses: Tensor, shared: Sequence[Tensor]) -> bool:
+    """Whether an embedding among ``shared`` was made with ``sparse=True``."""
+    ours = {id(parameter) for parameter in shared}
+    sparse = (node for node in operations([losses]) if getattr(node, "_saved_sparse", False))
+    return any(id(getattr(below, "variable", None)) in ours for node in sparse for below, _ in node.next_functions)
 
 
 _SMALL = 200_000  # numbers in K rows; measured on one core with two dense layers, K from 5 to 20, batches of 32 to 256

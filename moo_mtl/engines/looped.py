@@ -9,7 +9,7 @@ from torch import Tensor
 
 from moo_mtl.engines.graph import roots
 from moo_mtl.engines.look import Look
-from moo_mtl.engines.passes import gradients, ones, reentrant
+from moo_mtl.engines.passes import gradients, ones, reentrant, strided
 
 
 def looped(
@@ -46,7 +46,7 @@ def looped(
         more = retain_graph or any(later is not None for later in starts[task + 1 :])
         found = gradients([start], [*shared, *own], [one[..., task]], retain_graph=more, hidden=hidden)
         for part, gradient in zip(parts, found, strict=False):
-            part[..., task, :] = 0 if gradient is None else gradient.reshape(*batch, -1)
+            part[..., task, :] = 0 if gradient is None else strided(gradient).reshape(*batch, -1)
         heads.append(found[len(shared) :])
     return Look(
         rows,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 from moo_mtl.engines.graph import Root, operations
 from moo_mtl.errors import InputError
@@ -19,20 +22,30 @@ def reentrant(losses: Tensor) -> bool:
 
 @contextmanager
 def unspent() -> Iterator[None]:
-    """Around backward passes: says what to do where the graph has been used up by an earlier one.
+    """Around backward passes: says what to do where the graph has been used up by an earlier one, or allows only one.
 
     Raises:
-        InputError: it has.
+        InputError: it has, or does.
     """
     try:
         yield
     except RuntimeError as error:
+        if "donated buffer" in str(error):
+            raise InputError(
+                "Balancer: torch.compile made a backward function that can be called once, and this rule calls it for every "
+                "task; set torch._functorch.config.donated_buffer = False before the model is compiled"
+            ) from error
         if "second time" not in str(error):
             raise
         raise InputError(
             "Balancer: the graph of the losses has been used by an earlier backward; leave loss.backward() out, because "
             "balancer.backward(losses) takes its place, or keep the graph with retain_graph=True"
         ) from error
+
+
+def at_fault(error: RuntimeError) -> bool:
+    """Whether the graph itself cannot be passed through, in this way or in another."""
+    return any(word in str(error) for word in ("second time", "inplace operation", "donated buffer"))
 
 
 def gradients(
@@ -46,6 +59,9 @@ def gradients(
         seeds: the gradient at each root.
         retain_graph: keep the graph for another pass.
         hidden: whether the graph is ``reentrant``.
+
+    Raises:
+        InputError: the graph hides a parameter that is not wanted; the pass would fill its ``.grad`` unweighed.
     """
     if not roots or not wanted:
         return [None] * len(wanted)
@@ -56,11 +72,34 @@ def gradients(
     try:
         for leaf in wanted:
             leaf.grad = None
-        torch.autograd.backward(roots, seeds, retain_graph=retain_graph)  # type: ignore[arg-type]
+        with _Known(wanted):
+            torch.autograd.backward(roots, seeds, retain_graph=retain_graph)  # type: ignore[arg-type]
         return [leaf.grad for leaf in wanted]
     finally:
         for leaf, gradient in zip(wanted, before, strict=True):
             leaf.grad = gradient
+
+
+class _Known(TorchFunctionMode):
+    """Holds what a re-entrant checkpoint computes anew, in the backward pass, to the parameters that are wanted."""
+
+    def __init__(self, wanted: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.wanted = {id(leaf) for leaf in wanted}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        for value in tree_leaves((args, kwargs)):
+            if isinstance(value, nn.Parameter) and value.requires_grad and id(value) not in self.wanted:
+                raise InputError(
+                    f"Balancer: a re-entrant checkpoint hides a parameter of shape {tuple(value.shape)} that is not in shared; "
+                    f"checkpoint what belongs to one task with use_reentrant=False"
+                )
+        return func(*args, **(kwargs or {}))
+
+
+def strided(gradient: Tensor) -> Tensor:
+    """The gradient with every entry, where an embedding gave it sparse."""
+    return gradient.to_dense() if gradient.is_sparse else gradient
 
 
 def ones(losses: Tensor, seed: Tensor | None) -> Tensor:

@@ -10,7 +10,7 @@ from torch.autograd.graph import GradientEdge
 
 from moo_mtl.engines.graph import Root, operations, roots
 from moo_mtl.engines.look import Look
-from moo_mtl.engines.passes import ones, weighted_sum
+from moo_mtl.engines.passes import at_fault, ones, weighted_sum
 from moo_mtl.engines.tangent import tangents
 from moo_mtl.errors import InputError
 
@@ -90,7 +90,9 @@ def _with_graph(starts: Sequence[Root | None], seeds: Tensor, wanted: Sequence[R
         raise _refusal(error) from error
 
 
-def _refusal(error: RuntimeError) -> InputError:
+def _refusal(error: RuntimeError) -> RuntimeError | InputError:
+    if at_fault(error):
+        return error
     return InputError(
         f"engine 'products' differentiates twice, and an operation of this model cannot be ({str(error).splitlines()[0]}); "
         f"use 'auto', or for attention run the forward pass under torch.nn.attention.sdpa_kernel(SDPBackend.MATH)"

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from moo_mtl.engines.graph import Anatomy, Root
+from moo_mtl.engines.passes import at_fault
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def private(body: Anatomy, one: Tensor, retain_graph: bool) -> Private:
         wanted: list[Root] = [*(body.cuts[cut] for cut in cuts), *leaves]
         found: Sequence[Tensor | None] = ()
         if root is not None and wanted:
-            keep = retain_graph or bool(body.cuts)
+            keep = retain_graph or bool(body.cuts) or task + 1 < len(body.roots)  # own parts may overlap where nothing is cut
             found = torch.autograd.grad(root, wanted, one[task], retain_graph=keep, allow_unused=True)  # type: ignore[arg-type]
         for cut, gradient in zip(cuts, found, strict=False):
             at_cuts[cut][task] = gradient
@@ -71,7 +72,10 @@ def common(
                 is_grads_batched=True,
             )
         except RuntimeError as error:
-            warnings.warn(f"vmapped: this model cannot be batched ({error}); one pass per task is made instead", stacklevel=2)
+            if at_fault(error):
+                raise
+            why = str(error).partition("\n")[0].partition(". ")[0]  # torch goes on for pages
+            warnings.warn(f"vmapped: this model cannot be batched ({why}); one pass per task is made instead", stacklevel=2)
         else:
             return [_nothing(place, n_tasks) if g is None else g for place, g in zip(wanted, found, strict=True)]
     by_task = []

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from moo_mtl.engines import Choice, Processes
+from moo_mtl.engines import Choice, Processes, leaves
 from moo_mtl.errors import InputError, NonFiniteError
 from moo_mtl.observation import Needs
 from moo_mtl.rules.rule import Rule
@@ -19,10 +19,20 @@ from moo_mtl.training.directions import Heads
 from moo_mtl.training.joint import joint
 from moo_mtl.training.looking import Looking
 from moo_mtl.training.options import require_options
-from moo_mtl.training.parameters import Columns, Parameters, listed, own_parameters, part_of, partition, require_reached
+from moo_mtl.training.parameters import (
+    Columns,
+    Parameters,
+    all_of,
+    listed,
+    own_parameters,
+    part_of,
+    partition,
+    require_as_before,
+    require_reached,
+)
 from moo_mtl.training.report import StepReport, untaken
 from moo_mtl.training.step import Asked, take
-from moo_mtl.training.task_order import Counts, Losses
+from moo_mtl.training.task_order import Counts, Losses, TaskOrder
 from moo_mtl.training.verdict import Unread, losses_finite
 from moo_mtl.training.writing import skip, write
 
@@ -93,7 +103,8 @@ class Balancer:
         self.rule, self.heads, self.engine = rule, heads, engine
         self.every, self.certify_every, self.nonfinite, self.seed = every, certify_every, nonfinite, seed
         self.across = across
-        self.shared = listed(shared, "shared")
+        given = all_of(shared)
+        self.shared, self._frozen = listed(given, "shared"), [parameter for parameter in given if not parameter.requires_grad]
         self.gramian_of = None if gramian_of is None else part_of(listed(gramian_of, "gramian_of"), self.shared, "gramian_of")
         self.groups = None if groups is None else partition([listed(group, "a group") for group in groups], self.shared)
         self._carried = Carried()
@@ -173,6 +184,9 @@ class Balancer:
                 device is never waited for.
         """
         self._raise_unread()
+        require_as_before(self.shared, self._frozen)
+        if self.step == 0 and self._sums.empty:
+            self._carried.tasks = TaskOrder()  # a first step that failed has named nobody
         tasks = self._carried.tasks
         values, present = tasks.aligned(losses, present)
         columns, gathering = self._laid_out(values), accumulate or not self._sums.empty
@@ -183,9 +197,10 @@ class Balancer:
         present = count > 0 if counts is not None and count is not None else present
         scale = None if scaler is None else scaler.scale(torch.ones((), device=values.device))
 
-        if self.step == 0:
-            require_reached(values, columns)
-        batch = Batch(values, present, own_parameters(values, columns, self.across), seed=scale)
+        behind = leaves([values])
+        if self.step == 0 or present is None:  # later those present may do without the trunk
+            require_reached(behind, values, columns)
+        batch = Batch(values, present, own_parameters(behind, columns, self.across), seed=scale)
         if self.across is not None and count is not None:
             batch, count = joint(batch, count, self.across)
         asked = replace(self._asked(), scale=scale, preference=preference, retain_graph=retain_graph)

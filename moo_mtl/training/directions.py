@@ -9,7 +9,7 @@ from torch import Tensor
 
 from moo_mtl.engines import Look, Processes
 from moo_mtl.engines.graph import roots
-from moo_mtl.engines.passes import reentrant, unspent, weighted_sum
+from moo_mtl.engines.passes import reentrant, strided, unspent, weighted_sum
 from moo_mtl.errors import InputError
 from moo_mtl.rules.rule import Weighing
 from moo_mtl.training.accumulation import Batch
@@ -68,7 +68,7 @@ def one_pass(
     found = weighted_sum(starts, weights, [*shared, *together], retain_graph=retain_graph or bool(alone), hidden=hidden)
     on_own = found[len(shared) :] + weighted_sum(starts, heads, alone, retain_graph=retain_graph, hidden=hidden)
     parts = [
-        (torch.zeros_like(parameter) if gradient is None else gradient).reshape(*columns.batch, -1)
+        (torch.zeros_like(parameter) if gradient is None else strided(gradient)).reshape(*columns.batch, -1)
         for parameter, gradient in zip(shared, found, strict=False)
     ]
     direction = torch.cat(parts, dim=-1)

@@ -8,27 +8,33 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 
-from moo_mtl.engines import Processes, leaves
+from moo_mtl.engines import Processes
 from moo_mtl.engines.passes import reentrant
 from moo_mtl.errors import InputError
 
 Parameters = nn.Module | Iterable[nn.Parameter]
 
 
+def all_of(parameters: Parameters) -> list[nn.Parameter]:
+    """All of them, frozen ones included."""
+    return list(parameters.parameters() if isinstance(parameters, nn.Module) else parameters)
+
+
 def listed(parameters: Parameters, what: str) -> list[Tensor]:
     """The parameters that can be trained, each once.
 
     Raises:
-        InputError: there are none, or one of them is no leaf tensor.
+        InputError: there are none, or one of them is no leaf tensor, or complex.
     """
-    given = parameters.parameters() if isinstance(parameters, nn.Module) else parameters
-    found = list({id(parameter): parameter for parameter in given if parameter.requires_grad}.values())
+    found = list({id(parameter): parameter for parameter in all_of(parameters) if parameter.requires_grad}.values())
     if not found:
         raise InputError(
             f"{what} holds no parameter that requires a gradient; pass the module, or the parameters, that all tasks share"
         )
     if any(not parameter.is_leaf for parameter in found):
         raise InputError(f"{what} holds a tensor that is computed from others; pass parameters themselves")
+    if any(parameter.is_complex() for parameter in found):
+        raise InputError(f"{what} holds a complex parameter, expected real ones; keep torch.view_as_real of it in the model")
     return list(found)
 
 
@@ -68,9 +74,13 @@ class Columns:
             return torch.cat([torch.arange(ends[p] - width[p], ends[p], device=device) for p in width])
 
         self.shared, self.batch, self.widths = shared, batch, widths
-        self.places = ends.keys()
         self.looked_at = None if gramian_of is None else joined(gramian_of)
         self.groups = None if groups is None else [joined(group) for group in groups]
+
+    @property
+    def places(self) -> set[int]:
+        """The shared parameters by ``id``; asked anew, because a copy of a Balancer has parameters of its own."""
+        return {id(parameter) for parameter in self.shared}
 
     def per_group(self, tensor: Tensor) -> Tensor:
         """``[..., K]``, repeated for each group, ``[..., P, K]``, where there are groups."""
@@ -103,31 +113,51 @@ class Columns:
         return [part.reshape(parameter.shape).to(parameter.dtype) for part, parameter in zip(parts, self.shared, strict=True)]
 
 
-def own_parameters(losses: Tensor, columns: Columns, across: Processes | None) -> list[Tensor]:
-    """The parameters that are not shared: those behind the losses; in several processes the model's, in its order.
+def own_parameters(behind: Sequence[Tensor], columns: Columns, across: Processes | None) -> list[Tensor]:
+    """The parameters that are not shared: those ``behind`` the losses; in several processes the model's, in its order.
 
     Raises:
         InputError: the processes were not told of one of them.
     """
-    behind = [leaf for leaf in leaves([losses]) if id(leaf) not in columns.places]
+    places = columns.places
+    own = [leaf for leaf in behind if id(leaf) not in places]
     if across is None:
-        return behind
+        return own
     known = {id(parameter): parameter for parameter in across.parameters}
-    if any(id(leaf) not in known for leaf in behind):
+    if any(id(leaf) not in known for leaf in own):
         raise InputError(
             "Balancer: a parameter behind the losses is unknown to across=, so that other processes could not tell which "
             "it is; pass the whole model to Processes(model)"
         )
-    return [parameter for parameter in known.values() if id(parameter) not in columns.places]
+    return [parameter for parameter in known.values() if id(parameter) not in places]
 
 
-def require_reached(losses: Tensor, columns: Columns) -> None:
+def require_as_before(shared: Sequence[Tensor], frozen: Sequence[Tensor]) -> None:
+    """Refuse a trunk whose parameters are frozen, or trained, otherwise than when the Balancer was made.
+
+    A gradient of zeros would not keep a frozen parameter in its place (momentum and weight decay move it), and one that is
+    trained again would pass for some task's own.
+
+    Raises:
+        InputError: one of ``shared`` no longer requires a gradient, or one of ``frozen`` now does.
+    """
+    changed = next((p for p in shared if not p.requires_grad), None), next((p for p in frozen if p.requires_grad), None)
+    for parameter, what in zip(changed, ("frozen", "unfrozen"), strict=True):
+        if parameter is not None:
+            raise InputError(
+                f"Balancer: a shared parameter of shape {tuple(parameter.shape)} has been {what} since the Balancer was made; "
+                f"make a new Balancer for the parameters that are trained now"
+            )
+
+
+def require_reached(behind: Sequence[Tensor], losses: Tensor, columns: Columns) -> None:
     """Refuse shared parameters of another model than the one that computed the losses.
 
     Raises:
         InputError: none of them is behind any loss.
     """
-    if not any(id(leaf) in columns.places for leaf in leaves([losses])) and not reentrant(losses):
+    places = columns.places
+    if not any(id(leaf) in places for leaf in behind) and not reentrant(losses):
         raise InputError(
             "Balancer: no loss depends on any of the shared parameters; pass as shared the part of the very model that "
             "computed the losses"

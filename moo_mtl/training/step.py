@@ -13,6 +13,7 @@ from moo_mtl.engines import Choice, Processes
 from moo_mtl.errors import NonFiniteError
 from moo_mtl.observation import require_finite
 from moo_mtl.rules.rule import Rule, Weighing, ask
+from moo_mtl.state import flatten
 from moo_mtl.training.accumulation import Batch
 from moo_mtl.training.carried import Carried
 from moo_mtl.training.directions import Heads, combined, on_heads, one_pass
@@ -117,10 +118,13 @@ def take(
     else:
         direction, on_own = one_pass(batch, weighing, columns, heads, across, asked.retain_graph)
 
-    finite = losses_finite(batch.losses, batch.present) & all_finite([direction, *on_own])
+    remembered = flatten(after).values() if asked.due else ()
+    small = [leaf for leaf in remembered if leaf.shape[-1:] != direction.shape[-1:]]  # rows show in the direction
+    finite = losses_finite(batch.losses, batch.present) & all_finite([direction, *on_own, *small])
     if finite.device.type == "cpu" and not bool(finite):
         raise NonFiniteError(
-            f"{rule.name}: the step is not finite at step {asked.number}; lower the learning rate or look at the losses"
+            f"{rule.name}: the step, or what the rule would remember of it, is not finite at step {asked.number}; "
+            f"lower the learning rate or look at the losses"
         )
     certificate = None
     if asked.certifying and gradients.gramian is not None:
