@@ -20,6 +20,7 @@ from moo_mtl.errors import InputError
 from moo_mtl.fronts.front import Front
 from moo_mtl.fronts.reference import Reference, known
 from moo_mtl.problems.problem import Problem
+from moo_mtl.rules.rule import Rule
 
 CLOSEST = 5e-3  # smallest share in a preference: some rules divide by it
 
@@ -42,6 +43,7 @@ def report(
     seed: int,
     settings: Sequence[str],
     out: Path,
+    hybrid: int = 0,
     advance: Callable[[str], None] = lambda name: None,
 ) -> Report:
     """Trace, measure, draw and write.
@@ -55,7 +57,8 @@ def report(
         seed: of the starts and rules.
         settings: ``"problem.n_dim=10"`` or ``"stch.mu=0.01"``.
         out: the folder.
-        advance: called with each rule's name before it is traced.
+        hybrid: evaluations of ``fronts.hybrid``, which then has a row of its own; 0 for none.
+        advance: called with each name before its front is traced.
 
     Raises:
         InputError: a name, parameter or number is not what it should be.
@@ -65,7 +68,9 @@ def report(
     for what, value in (("preferences", preferences), ("steps", steps), ("lr", lr)):
         if not value > 0:
             raise InputError(f"front: {what} must be positive, found {value}")
-    if len(set(names)) < len(names) or not names:
+    if hybrid < 0:
+        raise InputError(f"front: hybrid must be a number of evaluations, 0 for none, found {hybrid}")
+    if len(set(names)) < len(names) or not (names or hybrid):
         raise InputError(f"front: expected different rules, separated by commas, found {','.join(names)!r}")
     parameters = _parameters(settings, names)
     chosen = problems.get(problem, **parameters["problem"])
@@ -78,16 +83,26 @@ def report(
     reference = known(chosen)
     spanned = chosen if reference is None else across(chosen, reference.points)
     found, seconds = {}, {}
-    for name, rule in made.items():
+    tracers = {name: _tracer(spanned, rule, wanted, steps, lr, seed) for name, rule in made.items()}
+    if hybrid:
+        tracers["hybrid"] = lambda: _combined(chosen, preferences, hybrid, seed)
+    for name, tracer in tracers.items():
         advance(name)
         begin = time.perf_counter()
-        found[name] = fronts.trace_front(
-            spanned, rule, wanted, steps=steps, lr=_cosine(lr, steps), betas=(0.9, 0.99), seed=seed
-        )
+        found[name] = tracer()
         seconds[name] = time.perf_counter() - begin
     columns, rows = indicators(chosen, found, reference)
     shown = [(*row, f"{seconds[row[0]]:.2f}") for row in rows]
     return Report((*columns, "seconds"), shown, _write(out, columns, rows, found, reference))
+
+
+def _tracer(problem: Problem, rule: Rule[Any], wanted: Tensor, steps: int, lr: float, seed: int) -> Callable[[], Front]:
+    return lambda: fronts.trace_front(problem, rule, wanted, steps=steps, lr=_cosine(lr, steps), betas=(0.9, 0.99), seed=seed)
+
+
+def _combined(problem: Problem, n: int, evaluations: int, seed: int) -> Front:
+    rule = rules.get("soft-modified-tchebycheff", mu=0.05)
+    return fronts.hybrid(problem, rule, n=n, evaluations=evaluations, seed=seed + 1).filled
 
 
 def across(problem: Problem, front: Tensor) -> Problem:

@@ -59,6 +59,26 @@ def test_figure_indicators_and_certified_points(moo_mtl, tmp_path):
     assert rows["stch"]["HV ratio"] in printed
 
 
+def test_the_hybrid_has_a_row_beside_the_rules(moo_mtl, tmp_path):
+    """On ZDT4 a rule alone ends on a local front."""
+    code, printed, _ = moo_mtl("zdt4", "--rules", "stch", "--preferences", "30", "--steps", "20", "--hybrid", "50000")
+    assert code == 0
+    rows = {line["rule"]: line for line in table(tmp_path / "fronts" / "zdt4" / "indicators.csv")}
+    assert list(rows) == ["stch", "hybrid"]
+    assert float(rows["stch"]["HV ratio"]) == 0
+    assert float(rows["hybrid"]["HV ratio"]) > 0.9
+    assert "hybrid" in printed
+    saved = Front.load(tmp_path / "fronts" / "zdt4" / "hybrid.npz")
+    assert len(saved) <= 30
+    assert torch.equal(problems.get("zdt4").evaluate(saved.x), saved.points)
+
+
+def test_the_hybrid_alone(moo_mtl, tmp_path):
+    code, _, said = moo_mtl("zdt1", "--rules", "", "--preferences", "10", "--hybrid", "3000", "--out", "here")
+    assert code == 0, said
+    assert [line["rule"] for line in table(tmp_path / "here" / "indicators.csv")] == ["hybrid"]
+
+
 @pytest.mark.parametrize("n_tasks", [3, 4])
 def test_more_losses(moo_mtl, tmp_path, n_tasks):
     settings = ("--preferences", "8", "--steps", "3", "--rules", "pbi", "--out", "here", "--set", f"problem.n_tasks={n_tasks}")
@@ -72,6 +92,10 @@ def test_more_losses(moo_mtl, tmp_path, n_tasks):
         (["zdt9"], "unknown problem 'zdt9'"),
         (["zdt1", "--rules", "linear,nonsense"], "unknown rule 'nonsense'"),
         (["zdt1", "--rules", "linear,linear"], "expected different rules"),
+        (["zdt1", "--rules", ""], "expected different rules"),
+        (["zdt1", "--hybrid", "-1"], "hybrid must be a number of evaluations"),
+        (["zdt1", "--rules", "", "--hybrid", "10"], "10 evaluations are too few"),
+        (["two-task-toy", "--rules", "", "--hybrid", "5000"], "has no box to explore"),
         (["zdt1", "--preferences", "1"], "too few for 2 tasks"),
         (["zdt1", "--preferences", "0"], "preferences must be positive"),
         (["zdt1", "--steps", "0"], "steps must be positive"),

@@ -339,8 +339,10 @@ def test_the_input_is_left_as_it_was_and_needs_no_gradient():
     assert torch.equal(G.detach(), before)
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-@pytest.mark.parametrize("geometry", [name for name in GEOMETRIES if name != "weakly_stationary"])  # of three gradients
+@pytest.mark.parametrize(
+    ("geometry", "dtype"),
+    [*((name, torch.float64) for name in GEOMETRIES if name != "weakly_stationary"), ("conflicting", torch.float32)],
+)
 @pytest.mark.parametrize("name", ["upgrad", "dualproj"])
 def test_two_gradients_in_closed_form_agree_with_the_general_program(name, geometry, dtype):
     """A mask of tasks that are all there takes the general path."""

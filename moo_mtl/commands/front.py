@@ -17,6 +17,10 @@ def front(
     preferences: Annotated[int, typer.Option(help="How many, spread evenly over the simplex.")] = 100,
     steps: Annotated[int, typer.Option(help="Of each rule.")] = 1000,
     lr: Annotated[float, typer.Option(help="Adam's, in shares of the box; it falls to 0 along a cosine.")] = 0.05,
+    hybrid: Annotated[
+        int,
+        typer.Option(metavar="EVALUATIONS", help="Also gradients and evolution in turn, with so many; 50000 is usual."),
+    ] = 0,
     seed: Annotated[int, typer.Option(help="Of starts and rules.")] = 0,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="As problem.n_dim=10 or stch.mu=0.01.")
@@ -25,11 +29,14 @@ def front(
 ) -> None:
     """Trace a front per rule, a point for each preference, and certify every point.
 
+    With --hybrid a front more, for problems with local fronts, holes or variables that gradients do not move.
     Writes front.pdf and front.png, indicators.csv, and for each rule its points with certificates as CSV and NumPy's npz.
 
     [bold]Examples[/bold]
 
     moo-mtl front zdt1 --preferences 100 --out fronts/zdt1
+
+    moo-mtl front zdt4 --rules "" --hybrid 50000
 
     moo-mtl front dtlz2 --rules pbi,modified-tchebycheff --preferences 300 --set problem.n_tasks=3 --set pbi.theta=2
     """
@@ -37,12 +44,13 @@ def front(
 
     found = front_report.report(
         problem,
-        [name.strip() for name in names.split(",")],
+        [name.strip() for name in names.split(",") if name.strip()],
         preferences=preferences,
         steps=steps,
         lr=lr,
         seed=seed,
         settings=settings or [],
+        hybrid=hybrid,
         out=out or Path("fronts") / problem.replace(":", "-"),
         advance=lambda name: print(f"{problem}: {name}", file=sys.stderr),
     )
