@@ -62,7 +62,10 @@ def test_a_hole_is_filled_from_its_two_sides():
     problem = problems.get("zdt2", n_dim=4)
     x = problem.pareto_set(101)
     begin = Archive.of(problem, torch.cat([x[:20], x[-20:]]))
-    found = fill(problem, begin, SMOOTH, n=60, evaluations=6_000)
+    rounds = []
+    found = fill(problem, begin, SMOOTH, n=60, evaluations=6_000, progress=lambda archive: rounds.append(len(archive.points)))
+    assert len(rounds) > 1
+    assert rounds[-1] == len(found.archive.points)
     assert found.evaluations <= 6_000
     gaps = found.archive.points.sort(dim=0).values[:, 0].diff()
     assert gaps.max() < 0.04 < 0.5 < begin.points.sort(dim=0).values[:, 0].diff().max()

@@ -9,6 +9,7 @@ front moves, and what does not (the distance of ZDT4 or DTLZ3, in a narrow valle
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -41,7 +42,15 @@ class Filled(NamedTuple):
 
 
 def fill(
-    problem: Problem, archive: Archive, rule: Rule[Any], *, n: int, evaluations: int, steps: int = 15, reach: float = 1.0
+    problem: Problem,
+    archive: Archive,
+    rule: Rule[Any],
+    *,
+    n: int,
+    evaluations: int,
+    steps: int = 15,
+    reach: float = 1.0,
+    progress: Callable[[Archive], None] | None = None,
 ) -> Filled:
     """Ask for new points where the archive has the widest holes, until the evaluations are used up or no hole is left.
 
@@ -54,6 +63,7 @@ def fill(
         evaluations: at most so many.
         steps: of the rule for each ray.
         reach: length of the first steps, in units of the difference of two neighbours.
+        progress: called with what there is after each round.
 
     Raises:
         InputError: the problem has no box, or the rule follows no preference.
@@ -79,6 +89,8 @@ def fill(
         asked = torch.cat([asked, rays * span])  # in the problem's own units, since those of the archive change
         archive = archive.joined(_followed(problem, archive, rule, rays, steps, reach))
         spent += price * len(rays)
+        if progress is not None:
+            progress(archive)
     return Filled(archive, spent)
 
 
