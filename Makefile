@@ -3,10 +3,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: demo test check docs bench fresh venv
+.PHONY: demo figures test check docs bench fresh venv
 
 demo: venv            ## the toy front and MultiDigits, with their table and figures
 	$(BIN)/moo-mtl run experiments/toy-demo.toml experiments/multi-digits.toml
+
+figures: venv         ## the figures of docs/results/reproduction.md, their runs computed where missing; QUICK=--quick for the short ones
+	$(ONE_THREAD) $(BIN)/moo-mtl figures $(QUICK)
 
 test: venv            ## the default test suite, on two cores with one thread each
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -q

@@ -11,6 +11,7 @@ from moo_mtl import __version__, launch
 from moo_mtl.commands.compare import compare
 from moo_mtl.commands.data import data
 from moo_mtl.commands.doctor import doctor
+from moo_mtl.commands.figures import figures
 from moo_mtl.commands.front import front
 from moo_mtl.commands.list_ import list_
 from moo_mtl.commands.report import report
@@ -77,6 +78,7 @@ app.command()(results)
 app.command()(compare)
 app.command()(show)
 app.command()(front)
+app.command()(figures)
 app.add_typer(theory)
 app.command()(report)
 app.add_typer(data, name="data")

@@ -11,7 +11,7 @@ import json
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
@@ -201,8 +201,13 @@ class Experiment:
         return [key for key in keys if len({str(getattr(single, key)) for single in self.singles}) > 1]
 
 
-def read(file: Path, overrides: Sequence[str] = ()) -> Experiment:
+def read(file: Path, overrides: Sequence[str] = (), *, quick: bool = False) -> Experiment:
     """The experiment in a TOML file, with ``key=value`` overrides applied before anything is checked.
+
+    Args:
+        file: to read.
+        overrides: applied last.
+        quick: the values of the file's table ``[quick]`` replace those of the same keys.
 
     Raises:
         InputError: the file is absent or not TOML, a key is unknown or missing, or a value is not of its kind.
@@ -216,12 +221,24 @@ def read(file: Path, overrides: Sequence[str] = ()) -> Experiment:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f'{file} is not valid TOML: {error}; texts need quotes, as in rule = "mgda"') from error
+    short = table.get("quick", {})
+    if quick and isinstance(short, dict):
+        table |= short
     for assignment in overrides:
         _override(table, assignment)
     try:
         return _experiment(file, table)
     except InputError as error:
         raise InputError(f"{file}: {error}") from error
+
+
+def with_rule(experiment: Experiment, old: str, new: str) -> Experiment:
+    """The experiment with another rule wherever ``old`` is named; what parameters that one had are dropped."""
+    chosen = Choice(name=new)
+    singles = [
+        single.model_copy(update={"rule": chosen}) if single.rule.name == old else single for single in experiment.singles
+    ]
+    return replace(experiment, singles=tuple({str(single.resolved()): single for single in singles}.values()))
 
 
 def assignments(settings: Sequence[str]) -> dict[str, Any]:
@@ -280,6 +297,7 @@ class _Header(_Strict):
     title: str = ""
     figures: list[str] = []  # scripts, relative to the file; each has a function draw(records)
     single_tasks: list[str] = []  # tasks also trained alone, for Delta_m
+    quick: dict[str, Any] = {}  # values for a short version, see read
 
 
 def _checked(model: type[Model], table: Mapping[str, Any]) -> Model:

@@ -11,6 +11,7 @@ from typing import Any
 from moo_mtl import runs
 from moo_mtl.config import Choice
 from moo_mtl.errors import InputError, RunError, unknown
+from moo_mtl.runs import Run
 
 _APART = ("rule", "seed", "tasks", "threads", "device", "deterministic")  # neither a place nor a setting to choose
 _PLACE = ("kind", "problem", "data", "model")
@@ -62,7 +63,16 @@ def gather(folder: Path, metrics: Sequence[str] = (), tune: str | None = None) -
     found = [run for run in map(runs.read, places) if run.state == "finished"]
     if not found:
         raise RunError(f"no finished run lies below {folder}; moo-mtl sweep FILE --out {folder} makes some")
-    return [_measured(run.config, run.metrics, run.status, metrics, tune) for run in found]
+    return [measured(run, metrics, tune) for run in found]
+
+
+def measured(run: Run, metrics: Sequence[str] = (), tune: str | None = None) -> Measured:
+    """One finished run as a measurement; the arguments are those of ``gather``.
+
+    Raises:
+        InputError: the run lacks one of the metrics.
+    """
+    return _measured(run.config, run.metrics, run.status, metrics, tune)
 
 
 def _measured(

@@ -1,0 +1,89 @@
+"""Figures over several experiments: a file that names them, and their finished runs as they lie in the runs folder.
+
+    kind = "collect"
+    title = "All data sets"
+    experiments = ["sarcos", "tox21"]
+    figures = ["../paper_figs/delta_m.py"]
+
+Nothing is computed for such a file; it shows what there is.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from moo_mtl import runs
+from moo_mtl.config import KINDS, Choice
+from moo_mtl.errors import InputError, RunError
+from moo_mtl.experiment import Record
+
+KIND = "collect"
+_KEYS = {"kind", "title", "experiments", "figures"}
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What a file of kind ``"collect"`` says."""
+
+    name: str
+    title: str
+    experiments: tuple[str, ...]
+    figures: tuple[Path, ...]
+
+
+def kind(file: Path) -> str:
+    """The kind that a file says it is; empty where it cannot be read, which whoever reads it in earnest reports."""
+    try:
+        return str(tomllib.loads(file.read_text(encoding="utf-8")).get("kind", ""))
+    except (OSError, ValueError):
+        return ""
+
+
+def read(file: Path) -> Collection:
+    """The collection in a TOML file.
+
+    Raises:
+        InputError: a key is unknown or missing, or a value is not a list of texts.
+    """
+    table = tomllib.loads(file.read_text(encoding="utf-8"))
+    for key in table:
+        if key not in _KEYS:
+            raise InputError(f"{file}: unknown key {key!r} of a collection; expected {', '.join(sorted(_KEYS))}")
+    for key in ("experiments", "figures"):
+        values = table.get(key)
+        if not isinstance(values, list) or not values or not all(isinstance(value, str) for value in values):
+            raise InputError(f'{file}: {key} must be a list of texts, such as ["sarcos"], found {values!r}')
+    figures = tuple(file.parent / script for script in table["figures"])
+    return Collection(file.stem, str(table.get("title", "")), tuple(table["experiments"]), figures)
+
+
+def records(collection: Collection, root: Path) -> list[Record]:
+    """The finished runs of the experiments that have any; of several runs of one configuration, the latest.
+
+    Raises:
+        RunError: there is no finished run at all, or one is damaged.
+    """
+    found = [record for name in collection.experiments for record in _finished(root / name)]
+    if not found:
+        raise RunError(
+            f"{collection.name}: no experiment of {', '.join(collection.experiments)} has finished runs in {root}; "
+            "moo-mtl sweep computes them"
+        )
+    return found
+
+
+def _finished(folder: Path) -> Sequence[Record]:
+    """Sources may have changed between runs of one configuration, so its folders may be several."""
+    latest: dict[str, Record] = {}
+    places = sorted(folder.glob("*/status.json"), key=lambda file: file.stat().st_mtime)
+    for run in (runs.read(file.parent) for file in places):
+        if run.state == "finished":
+            single = KINDS[run.config["kind"]].model_validate(dict(run.config))
+            latest[json.dumps(dict(run.config), sort_keys=True)] = Record(
+                str(Choice.model_validate(run.config["rule"])), single, run
+            )
+    return list(latest.values())

@@ -1,0 +1,188 @@
+"""The command ``figures``: experiments and scripts fit, quick versions are other runs, a user's rule takes another's place."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from moo_mtl import Observation, collection, config, data, drawing, rules, runs
+from moo_mtl.errors import InputError, RunError
+from moo_mtl.rules.variants import after_log, dual_balancing
+from tests.samplers import generic
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted((ROOT / "experiments" / "paper").glob("*.toml"))
+COMPUTED = [file for file in FILES if collection.kind(file) != collection.KIND]
+
+TOY = """
+kind = "trace"
+title = "Toy"
+figures = ["script.py"]
+problem = "two-task-toy"
+rule = ["mgda", "equal"]
+steps = 4
+lr = 0.01
+
+[quick]
+steps = 2
+"""
+SCRIPT = """
+import matplotlib.pyplot as plt
+
+def draw(records):
+    figure, ax = plt.subplots()
+    ax.plot([len(record.load().steps) for record in records])
+    return figure
+
+def table(records):
+    return " & ".join(f"{record.config.rule.name} {record.config.steps}" for record in records)
+"""
+
+
+@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize("file", COMPUTED, ids=lambda file: file.stem)
+def test_the_experiments_of_the_figures_are_valid(file, quick):
+    experiment = config.read(file, quick=quick)
+    assert experiment.title
+    assert experiment.figures
+    for script in experiment.figures:
+        assert script.is_file(), script
+    for single in experiment.singles:
+        if single.rule.name.startswith("moo_mtl."):
+            rules.get(single.rule.name, **single.rule.parameters)
+
+
+def test_quick_values_replace_others_and_overrides_come_last(tmp_path):
+    file = tmp_path / "toy.toml"
+    file.write_text(TOY)
+    steps = [config.read(file, overrides, quick=quick).singles[0].steps for overrides, quick in _WAYS]
+    assert steps == [4, 2, 3]
+    file.write_text(TOY + "stpes = 1\n")
+    assert config.read(file).singles[0].steps == 4
+    with pytest.raises(InputError, match="stpes"):
+        config.read(file, quick=True)
+
+
+_WAYS = [((), False), ((), True), (("steps=3",), True)]
+
+
+def test_a_users_rule_takes_the_place_of_another(tmp_path):
+    file = tmp_path / "toy.toml"
+    file.write_text(TOY)
+    experiment = config.with_rule(config.read(file), "mgda", "upgrad")
+    assert [single.rule.name for single in experiment.singles] == ["upgrad", "equal"]
+    assert len(config.with_rule(experiment, "upgrad", "equal").singles) == 1
+
+
+def figures(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "moo_mtl", "figures", *arguments, "--experiments", str(folder)]
+    places = ["--runs", str(folder / "runs"), "--out", str(folder / "out")]
+    return subprocess.run([*command, *places], capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_figures_are_computed_once_and_drawn_into_one_folder(tmp_path):
+    (tmp_path / "toy.toml").write_text(TOY)
+    (tmp_path / "script.py").write_text(SCRIPT)
+    first = figures(tmp_path, "--quick")
+    assert first.returncode == 0, first.stderr
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [f"toy-quick.{end}" for end in ("pdf", "png", "tex")]
+    assert (tmp_path / "out" / "toy-quick.tex").read_text() == "mgda 2 & equal 2"
+    before = {file: file.stat().st_mtime_ns for file in (tmp_path / "runs").rglob("result.npz")}
+    assert len(before) == 2
+    again = figures(tmp_path, "toy", "--quick", "--replace", "mgda=upgrad")
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "out" / "toy-quick.tex").read_text() == "upgrad 2 & equal 2"
+    after = {file: file.stat().st_mtime_ns for file in (tmp_path / "runs").rglob("result.npz")}
+    assert len(after) == 3
+    assert before.items() <= after.items()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["tyo"], "unknown figure 'tyo'; did you mean 'toy'?"),
+        (["--replace", "mgda"], "--replace 'mgda' is not of the form RULE=YOURS"),
+        (["--replace", "nash=upgrad"], "unknown rule of these figures 'nash'"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(tmp_path, arguments, sentence):
+    (tmp_path / "toy.toml").write_text(TOY)
+    (tmp_path / "script.py").write_text(SCRIPT)
+    answer = figures(tmp_path, *arguments)
+    assert answer.returncode == 2
+    assert sentence in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("x = 1\n", "has no function draw"),
+        ("def table(records):\n    return 1\n", "table in .* returned int, expected LaTeX text"),
+        ("def table(records):\n    return records[0]\n", "raised IndexError in line 2"),
+        ("def draw(records):\n    return 1\n", "draw in .* returned int, expected a matplotlib Figure"),
+    ],
+)
+def test_a_script_that_fails_is_one_sentence(tmp_path, text, sentence):
+    script = tmp_path / "script.py"
+    script.write_text(text)
+    with pytest.raises(InputError, match=sentence):
+        drawing.draw(script, [], tmp_path / "out" / "figure")
+
+
+def test_a_collection_shows_the_latest_finished_runs(tmp_path):
+    file = tmp_path / "all.toml"
+    file.write_text('kind = "collect"\nexperiments = ["toy", "other"]\nfigures = ["script.py"]\n')
+    shown = collection.read(file)
+    with pytest.raises(RunError, match="no experiment of toy, other has finished runs"):
+        collection.records(shown, tmp_path)
+    (tmp_path / "toy.toml").write_text(TOY)
+    single = config.read(tmp_path / "toy.toml").singles[0]
+    for place, loss in (("old", 1.0), ("new", 2.0)):
+        run = runs.Run(tmp_path / "toy" / place, single.resolved())
+        with run.writing():
+            run.begin()
+            run.finish({"loss": loss}, {"seconds": 1.0})
+    (record,) = collection.records(shown, tmp_path)
+    assert record.metrics == {"loss": 2.0}
+    assert record.config == single
+    assert not record.alone
+
+
+@pytest.mark.parametrize("line", ["experiments = []", 'experiments = "toy"', "experiments = [1]", "steps = 3"])
+def test_a_collection_is_checked(tmp_path, line):
+    file = tmp_path / "all.toml"
+    file.write_text(f'kind = "collect"\nfigures = ["script.py"]\n{line}\n')
+    with pytest.raises(InputError, match=r"all\.toml"):
+        collection.read(file)
+
+
+def test_variants_agree_with_the_rules_they_vary():
+    rows = generic((5,), tasks=4, dim=6)
+    seen = Observation(torch.linspace(0.5, 4, 20).double().view(5, 4), gramian=rows @ rows.mT, rows=rows)
+    pairs = [
+        (after_log("equal"), rules.db_mtl(stages="loss")),
+        (dual_balancing("max"), rules.db_mtl()),
+        (dual_balancing("max", beta=0), rules.db_mtl(beta=0)),
+    ]
+    for variant, rule in pairs:
+        found, expected = (one.weigh(seen, one.init(seen))[0] for one in (variant, rule))
+        torch.testing.assert_close(found.weights, expected.weights)
+    with pytest.raises(InputError, match="without a loss slot"):
+        after_log("db-mtl")
+
+
+def test_rescaled_targets_keep_their_metrics():
+    plain, rescaled = data.get("logic-gates"), data.get("moo_mtl.data.rescaling:rescaled", of="logic-gates", ratio=100.0)
+    factors = [
+        new.scale * factor / old.scale for old, new, factor in zip(plain.tasks, rescaled.tasks, (1.0, 100.0), strict=True)
+    ]
+    assert factors == pytest.approx([1.0, 1.0])
+    assert torch.equal(rescaled.examples.targets["xor"], plain.examples.targets["xor"])
+    torch.testing.assert_close(rescaled.examples.targets["and"], 100 * plain.examples.targets["and"])
+    with pytest.raises(InputError, match="expected a regression"):
+        data.get("moo_mtl.data.rescaling:rescaled", of="multi-digits")
+    with pytest.raises(InputError, match="ratio must be positive"):
+        data.get("moo_mtl.data.rescaling:rescaled", of="logic-gates", ratio=0.0)
