@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from moo_mtl import runs
-from moo_mtl.config import KINDS, Choice
+from moo_mtl.config import KINDS, Experiment
 from moo_mtl.errors import InputError, RunError
 from moo_mtl.experiment import Record
+from moo_mtl.runs import Run
 
 KIND = "collect"
 _KEYS = {"kind", "title", "experiments", "figures"}
@@ -67,7 +69,7 @@ def records(collection: Collection, root: Path) -> list[Record]:
     Raises:
         RunError: there is no finished run at all, or one is damaged.
     """
-    found = [record for name in collection.experiments for record in _finished(root / name)]
+    found = [_record(run) for name in collection.experiments for run in _finished(root / name).values()]
     if not found:
         raise RunError(
             f"{collection.name}: no experiment of {', '.join(collection.experiments)} has finished runs in {root}; "
@@ -76,14 +78,36 @@ def records(collection: Collection, root: Path) -> list[Record]:
     return found
 
 
-def _finished(folder: Path) -> Sequence[Record]:
-    """Sources may have changed between runs of one configuration, so its folders may be several."""
-    latest: dict[str, Record] = {}
-    places = sorted(folder.glob("*/status.json"), key=lambda file: file.stat().st_mtime)
-    for run in (runs.read(file.parent) for file in places):
+def as_is(experiment: Experiment, root: Path) -> list[Record]:
+    """Those runs of an experiment that are finished, by whatever sources they were computed.
+
+    Raises:
+        RunError: there is none, or one is damaged.
+    """
+    there = _finished(root / experiment.name)
+    keys = {_key(single.resolved()): single for single in experiment.singles}
+    found = [Record(experiment.label(single), single, there[key]) for key, single in keys.items() if key in there]
+    if not found:
+        raise RunError(
+            f"{experiment.name}: none of its {len(keys)} runs is finished in {root}; without --as-is they are computed"
+        )
+    return found
+
+
+def _finished(folder: Path) -> dict[str, Run]:
+    """By configuration, the latest run: sources may have changed between runs of one, so that its folders are several."""
+    latest: dict[str, Run] = {}
+    for file in sorted(folder.glob("*/status.json"), key=lambda file: file.stat().st_mtime):
+        run = runs.read(file.parent)
         if run.state == "finished":
-            single = KINDS[run.config["kind"]].model_validate(dict(run.config))
-            latest[json.dumps(dict(run.config), sort_keys=True)] = Record(
-                str(Choice.model_validate(run.config["rule"])), single, run
-            )
-    return list(latest.values())
+            latest[_key(run.config)] = run
+    return latest
+
+
+def _record(run: Run) -> Record:
+    single = KINDS[run.config["kind"]].model_validate(dict(run.config))
+    return Record(str(single.rule), single, run)
+
+
+def _key(config: Mapping[str, Any]) -> str:
+    return json.dumps(dict(config), sort_keys=True)

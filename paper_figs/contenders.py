@@ -36,9 +36,7 @@ def name(rule: str, parameters: Mapping[str, Any] | None = None) -> str:
     return f"{rule.rpartition(':')[2]} {json.dumps(parameters or {}, sort_keys=True)}"
 
 
-def mark(
-    ax: Axes, x: float, y: float, contender: Contender, look: style.Look, *, horizontal: bool = False, **marker: Any
-) -> None:
+def mark(ax: Axes, x: float, contender: Contender, look: style.Look, **marker: Any) -> None:
     """The mean over seeds with its 95 % interval, where there are several seeds."""
     value = contender.delta_m
     if value.low is not None and value.high is not None:

@@ -36,7 +36,7 @@ def draw(records: Sequence[Record]) -> Figure:
             left.plot(z, slope * transform.ratio(z), color=drawn.colour, linestyle=drawn.line, label=FORMULAS[kind])
             middle.plot(z, slope, color=drawn.colour, linestyle=drawn.line)
             ranked = seen.argsort()
-            chosen = ranked[torch.searchsorted(seen[ranked], z[::12]).clamp(max=len(seen) - 1)]
+            chosen = ranked[torch.searchsorted(seen[ranked], z[::12].contiguous()).clamp(max=len(seen) - 1)]
             middle.plot(seen[chosen], given[chosen], color=drawn.colour, marker=drawn.marker, linestyle="none", markersize=3)
             spread = trace.losses[:, 0].amax(dim=-1) - trace.losses[:, 0].amin(dim=-1)
             right.plot(trace.steps, spread, color=drawn.colour, linestyle=drawn.line)

@@ -96,6 +96,12 @@ def test_figures_are_computed_once_and_drawn_into_one_folder(tmp_path):
     assert (tmp_path / "out" / "toy-quick.tex").read_text() == "upgrad 2 & equal 2"
     after = {file: file.stat().st_mtime_ns for file in (tmp_path / "runs").rglob("result.npz")}
     assert len(after) == 3
+    for file in (tmp_path / "runs").rglob("status.json"):  # as a change of the sources would
+        file.parent.rename(file.parent.with_name("moved" + file.parent.name))
+    drawn = figures(tmp_path, "--quick", "--as-is")
+    assert drawn.returncode == 0, drawn.stderr
+    assert (tmp_path / "out" / "toy-quick.tex").read_text() == "mgda 2 & equal 2"
+    assert len(list((tmp_path / "runs").rglob("result.npz"))) == 3
     assert before.items() <= after.items()
 
 

@@ -25,6 +25,9 @@ def figures(
     replace: Annotated[
         list[str] | None, typer.Option(metavar="RULE=YOURS", help="Your rule in the place of one: pcgrad=my_module:my_rule.")
     ] = None,
+    as_is: Annotated[
+        bool, typer.Option("--as-is", help="Compute nothing: draw the runs that are finished, also those of older sources.")
+    ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     experiments: Annotated[Path, typer.Option(help="Folder of the experiment files.")] = Path("experiments/paper"),
     data_root: Annotated[Path | None, typer.Option(help="Folder of the data files; default: $MOO_MTL_DATA.")] = None,
@@ -51,6 +54,12 @@ def figures(
     suffix = "-quick" if quick else ""
     collections = [collection.read(file) for file in files if collection.kind(file) == collection.KIND]
     computed = _read([file for file in files if collection.kind(file) != collection.KIND], quick, replace or [])
+    if as_is:
+        for one in computed:
+            _draw(one.name, one.figures, collection.as_is(one, runs), out, suffix)
+        for shown in collections:
+            _draw(shown.name, shown.figures, collection.records(shown, runs), out, "")
+        return
     surveys = [experiment.prepare(one, runs) for one in computed]
     failures: list[str] = []
     with interruptible(runs), progress.reporting(sum(len(one.items) for one in surveys), each=False) as reporter:
