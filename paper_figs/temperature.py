@@ -36,7 +36,8 @@ def draw(records: Sequence[Record]) -> Figure:
             for one in place.contenders:
                 if one.rule == rule:
                     look = style.look(rule)
-                    ax.axhline(one.delta_m.mean, color=look.colour, linestyle=look.line, linewidth=1, label=label)
+                    shown = f"{label}: {one.delta_m.mean:+.1f}"
+                    ax.axhline(one.delta_m.mean, color=look.colour, linestyle=look.line, linewidth=1, label=shown)
         ax.set(xscale="log", xlabel="temperature $T$", ylabel=rf"$\Delta_m$ to {place.against}, %")
         ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
         return figure

@@ -1,5 +1,6 @@
 """The command ``figures``: experiments and scripts fit, quick versions are other runs, a user's rule takes another's place."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from moo_mtl import Observation, collection, config, data, drawing, rules, runs
+from moo_mtl import Observation, collection, config, data, drawing, models, rules, runs
 from moo_mtl.errors import InputError, RunError
 from moo_mtl.rules.variants import after_log, dual_balancing
 from tests.samplers import generic
@@ -96,7 +97,7 @@ def test_figures_are_computed_once_and_drawn_into_one_folder(tmp_path):
     assert (tmp_path / "out" / "toy-quick.tex").read_text() == "upgrad 2 & equal 2"
     after = {file: file.stat().st_mtime_ns for file in (tmp_path / "runs").rglob("result.npz")}
     assert len(after) == 3
-    for file in (tmp_path / "runs").rglob("status.json"):  # as a change of the sources would
+    for file in list((tmp_path / "runs").rglob("status.json")):  # as a change of the sources would
         file.parent.rename(file.parent.with_name("moved" + file.parent.name))
     drawn = figures(tmp_path, "--quick", "--as-is")
     assert drawn.returncode == 0, drawn.stderr
@@ -192,3 +193,21 @@ def test_rescaled_targets_keep_their_metrics():
         data.get("moo_mtl.data.rescaling:rescaled", of="multi-digits")
     with pytest.raises(InputError, match="ratio must be positive"):
         data.get("moo_mtl.data.rescaling:rescaled", of="logic-gates", ratio=0.0)
+
+
+@pytest.mark.skipif("MOO_MTL_DATA" not in os.environ, reason="needs MNIST in the folder that MOO_MTL_DATA names")
+def test_images_are_objectives_on_one_output():
+    dataset = data.get("moo_mtl.data.instances:instances", objectives=4, train=16, validation=4, test=8)
+    assert {task.output for task in dataset.tasks} == {"sample-1"}
+    groups = dataset.by_task("train")
+    assert [len(examples) for examples in groups.values()] == [4] * 4
+    seen = torch.cat([examples.inputs for examples in groups.values()])
+    assert len(seen.flatten(1).unique(dim=0)) == 16
+    assert float(seen.mean()) == pytest.approx(0, abs=1e-5)
+    network = models.get("moo_mtl.models.single_output:instance_cnn", dataset)
+    assert network(seen)["sample-1"].shape == (16, 10)
+    assert len(models.shared_parameters(network)) == len(list(network.parameters()))
+    with pytest.raises(InputError, match="multiples of the 4"):
+        data.get("moo_mtl.data.instances:instances", objectives=4, train=15)
+    with pytest.raises(InputError, match="one output"):
+        models.get("moo_mtl.models.single_output:instance_cnn", data.get("multi-digits"))

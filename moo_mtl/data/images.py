@@ -122,7 +122,7 @@ def multi_domain(
         InputError: a number of images is not positive, or there are not as many.
         DataError: a file is absent or damaged.
     """
-    pools = {"mnist": _pool("mnist", root), "fashion": _pool("fashion_mnist", root), "kmnist": _kmnist(root)}
+    pools = {"mnist": image_pool("mnist", root), "fashion": image_pool("fashion_mnist", root), "kmnist": _kmnist(root)}
     domains = {}
     for number, (task, (images, labels)) in enumerate(pools.items()):
         rest, tests = _apart(len(images), test, 3 * seed + number)
@@ -152,7 +152,7 @@ def _family(
     moved = published.offset if offset is None else offset
     if not 0 <= moved <= 8:
         raise InputError(f"{name}: offset must be 0 to 8 pixels, found {moved}; the canvas is 36 x 36 and an image 28 x 28")
-    pools = {place: _pool(place, root) for place in dict.fromkeys(places)}
+    pools = {place: image_pool(place, root) for place in dict.fromkeys(places)}
     (first, first_labels), (second, second_labels) = (pools[place] for place in places)
     order = permutation(60_000, seed)
     sources = {"train": order[_VALIDATION:], "validation": order[:_VALIDATION], "test": torch.arange(60_000, 70_000)}
@@ -173,7 +173,7 @@ def _apart(n_images: int, n_tests: int, seed: int) -> tuple[Tensor, Tensor]:
     return order[n_tests:], order[:n_tests]
 
 
-def _pool(place: str, root: str | Path | None) -> tuple[Tensor, Tensor]:
+def image_pool(place: str, root: str | Path | None) -> tuple[Tensor, Tensor]:
     """60,000 training images and then 10,000 test images, ``[70000, 28, 28]`` in [0, 1], and their classes."""
     images = [_idx(f"{place}/{part}-images-idx3-ubyte", root) for part in ("train", "t10k")]
     labels = [_idx(f"{place}/{part}-labels-idx1-ubyte", root) for part in ("train", "t10k")]
