@@ -11,7 +11,9 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,7 +25,7 @@ from moo_mtl.problems.problem import Problem
 
 DEFAULT = (
     "zdt1,zdt2,zdt3,zdt4,zdt6,vlmop1,vlmop2,re21,re22,re23,re24,re25,"
-    "dtlz1,dtlz2,dtlz3,dtlz4,dtlz5,dtlz6,dtlz7,vlmop3,re31,re32,re33,re34,re35,re36,re37,re41,re42"
+    "dtlz1,dtlz2,dtlz3,dtlz4,dtlz5,dtlz6,dtlz7,vlmop3,re31,re32,re33,re34,re35,re36,re37,re41,re42,re61,re91"
 )
 RULES = {
     "linear": {},
@@ -102,6 +104,7 @@ def main() -> None:
     parser.add_argument("--problems", default=DEFAULT)
     parser.add_argument("--ways", choices=("all", "rules", "evolution", "hybrid"), default="all")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--points", type=Path, help="folder for what was found, PROBLEM.npz, for paper_figs/front_suite.py")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     for number, name in enumerate(arguments.problems.split(",")):
@@ -110,7 +113,11 @@ def main() -> None:
         low, span = best.amin(dim=0), best.amax(dim=0) - best.amin(dim=0)
         unit, corner = (best - low) / span, torch.full_like(low, 1.1)
         whole, cells = volume(unit, corner), {}
-        for head, points in ways(problem, best, arguments.seed, arguments.ways).items():
+        found = ways(problem, best, arguments.seed, arguments.ways)
+        if arguments.points is not None:
+            arguments.points.mkdir(parents=True, exist_ok=True)
+            np.savez(arguments.points / f"{name}.npz", reference=best, **{way: points.numpy() for way, points in found.items()})
+        for head, points in found.items():
             own = (points[points.isfinite().all(dim=-1)] - low) / span
             share, distance = volume(own, corner) / whole, float(fronts.igd_plus(own, unit))
             cells[head] = f"{share:.3f}, {distance:.1e}"

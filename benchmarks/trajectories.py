@@ -8,6 +8,7 @@ median over rounds, with its 90 % bootstrap interval. TorchJD is left out where 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import time
@@ -82,7 +83,8 @@ def measure(quick: bool = False) -> Section:
         for rule in PEERS:
             contenders = {"ours": ours(problem, rule, batch, steps)}
             if importlib.util.find_spec("torchjd"):
-                contenders["torchjd"] = torchjd(problem, rule)
+                with contextlib.suppress(ImportError):  # NashMTL wants ecos, which not every installation has
+                    contenders["torchjd"] = torchjd(problem, rule)
             seconds = timed(contenders, rounds=rounds, clock=time.process_time)
             mine = seconds["ours"] / (steps * batch)
             line = [label, rule, f"{1e6 * np.median(mine):.3g}"]
