@@ -37,7 +37,7 @@ class Race(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Seconds since the start, and the points at that time, ``[N, K]`` each."""
+    """Seconds of processor time since the start, and the points at that time, ``[N, K]`` each."""
 
     seconds: list[float]
     points: list[Tensor]
@@ -60,7 +60,7 @@ def ours(race: Race, seed: int) -> Run:
     run, steps = Run([], []), race.steps
     stepped, _, leave = in_units(race.problem, inset=1e-4)
     begin = uniforms(seed, torch.arange(len(race.preferences)), 0, race.problem.n_dim)
-    since = time.perf_counter()
+    since = time.process_time()
     path = trace(
         stepped,
         race.rule,
@@ -72,7 +72,7 @@ def ours(race: Race, seed: int) -> Run:
         preferences=race.preferences,
         paired=True,
         certify_every=0,
-        progress=lambda step: run.seconds.append(time.perf_counter() - since),
+        progress=lambda step: run.seconds.append(time.process_time() - since),
     )
     run.points.extend(race.problem.evaluate(leave(path.x)))
     return run
@@ -86,10 +86,10 @@ def theirs(race: Race, seed: int) -> Run:
     from pymoo.problems import get_problem
     from pymoo.util.ref_dirs import get_reference_directions
 
-    run, since = Run([], []), time.perf_counter()
+    run, since = Run([], []), time.process_time()
 
     def note(algorithm: Any) -> None:
-        run.seconds.append(time.perf_counter() - since)
+        run.seconds.append(time.process_time() - since)
         run.points.append(torch.as_tensor(np.asarray(algorithm.opt.get("F"))))
 
     n = len(race.preferences)
