@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import resource
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -218,6 +223,40 @@ def test_commands(tmp_path, monkeypatch):
         ]
         assert runner.invoke(app, ["theory", "table", *arguments]).exit_code == 0
     assert (tmp_path / "table.png").stat().st_size > 10_000
+
+
+OWN = """
+from moo_mtl import Needs, Rule, Weighing
+
+class MyRule(Rule):
+    name, needs = "my-rule", Needs.GRAMIAN
+
+    def weigh(self, obs, state):
+        return Weighing(1 / (1 + obs.norms)), state
+
+def my_rule():
+    return MyRule()
+"""
+
+
+def test_a_rule_of_ones_own_from_the_command_line_in_less_than_a_minute(tmp_path):
+    (tmp_path / "my_module.py").write_text(OWN, encoding="utf-8")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-m", "moo_mtl", "theory", "check", "--rule", "my_module:my_rule"]
+    answer = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=300, env={**os.environ, "COLUMNS": "200"}
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert answer.returncode == 0, answer.stderr
+    verdicts = {
+        row[0].strip(): row[1]
+        for row in (re.split(r"  +", line.strip()) for line in answer.stdout.splitlines())
+        if len(row) > 1
+    }
+    assert verdicts["nonnegative"] == verdicts["idle tasks change nothing"] == "holds"
+    assert verdicts["common descent"] == verdicts["scale invariant"] == "fails"
+    assert "degree of homogeneity: none" in answer.stdout  # 1 / (1 + length) is no power
+    assert after.ru_utime - before.ru_utime < 60
 
 
 def test_an_unknown_rule_is_one_sentence():

@@ -41,6 +41,7 @@ def check(
     examples = {name: writing.inline(one) for name, one in found.examples.items()}
     rows = [(*row, examples.get(row[0], "")) for row in writing.declared(found)]
     print_table(rule, ("property", "verdict", "tried", "declared", "counter-example: losses; gradients; weights"), rows)
+    print(f"degree of homogeneity: {found.degree.words()}")
 
 
 @theory.command()

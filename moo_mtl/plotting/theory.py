@@ -86,6 +86,9 @@ def landing(parameter: Values, places: Mapping[str, Values], ax: Axes, *, log: b
         ax.plot(at, array(found), label=name, markevery=max(1, len(at) // 7), linewidth=1.2, **style)
     if log:
         ax.set_xscale("log")
+    if log and at.max() < 100 * at.min():  # less than two decades: plain numbers, where the curves have them
+        ax.set_xticks(at, [f"{value:g}" for value in at])
+        ax.minorticks_off()
     ax.set_ylim(-0.04, 1.04)
     return ax
 

@@ -58,14 +58,17 @@ def landings(found: Sequence[Map], file: Path, columns: int = 2) -> Path:
 
     lines = -(-len(found) // columns)
     shared = len({tuple(one.places) for one in found}) == 1
-    with _figure(11, 3.1 * lines + (0.6 if shared else 0), nrows=lines, ncols=columns, squeeze=False) as (figure, panels):
+    with _figure(11 if shared else 14, 3.1 * lines + (0.6 if shared else 0), nrows=lines, ncols=columns, squeeze=False) as (
+        figure,
+        panels,
+    ):
         for one, ax in zip(found, panels.flat, strict=False):
             landing(one.knob, one.places, ax, log=one.log)
             if one.even is not None:
                 ax.plot(one.knob, one.even, color="#999999", linewidth=0.8, zorder=0)
             ax.set(title=one.title, xlabel=one.label, ylabel="place on the front" if one.even is None else "share of task 1")
             if not shared:
-                ax.legend(fontsize=8)
+                ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
         for ax in list(panels.flat)[len(found) :]:
             ax.set_visible(False)
         if shared:
@@ -79,7 +82,7 @@ def paces(found: Mapping[str, Pace], file: Path) -> Path:
     from moo_mtl.plotting.style import look
     from moo_mtl.plotting.theory import rate_region
 
-    with _figure(11, 4.2, ncols=2) as (figure, (region, time)):
+    with _figure(13, 4.2, ncols=2) as (figure, (region, time)):
         rates = next(iter(found.values())).rates
         rate_region(rates, list(found), [pace.share.tolist() for pace in found.values()], region)
         region.set_title("share of the starts that arrive")
@@ -87,6 +90,6 @@ def paces(found: Mapping[str, Pace], file: Path) -> Path:
             drawn = look(name)
             time.loglog(pace.rates, pace.steps, color=drawn.colour, linestyle=drawn.line, marker=drawn.marker, label=name)
         time.set(title="steps to a hundredth of the first distance", xlabel="learning rate", ylabel="steps (median of starts)")
-        time.legend(fontsize=8, ncols=2)
+        time.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
         figure.savefig(file)
     return file

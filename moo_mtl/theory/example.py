@@ -27,6 +27,7 @@ from moo_mtl.theory.verdict import sizes, violations
 CANDIDATES = 256
 SHORTLIST = 8  # of the plainest, in which rounding is told from violations
 PLAIN = 0.1  # violations that a reader sees without a calculator; smaller ones where there are none
+_HUGE = 1e4  # weights beyond it are no numbers for a hand: two gradients are parallel but for rounding
 _ENTRIES = (-2.0, -1.0, 0.0, 1.0, 2.0)
 _LOSSES = (1.0, 2.0, 3.0, 0.5, 1.1)
 _CHANCES = (0.25, 0.5, 0.75)
@@ -95,7 +96,7 @@ def _candidates(rule: Rule[Any], law: Law, K: int, D: int, T: int, generator: to
     def pick(numbers: tuple[float, ...], *shape: int) -> Tensor:
         return torch.tensor(numbers, dtype=torch.float64)[torch.randint(len(numbers), shape, generator=generator)]
 
-    rows = _fitting(pick(_ENTRIES, *batch, K, D), law)
+    rows = _fitting(pick(_ENTRIES, *batch, K, D), law, generator)
     losses = pick(_LOSSES, *batch, K)
     after = losses * pick((0.5, 1.0), *batch, K) if Needs.AFTER in rule.needs else losses
     share = pick((1.0, 1.0, 2.0), *batch[1:], K)
@@ -104,7 +105,7 @@ def _candidates(rule: Rule[Any], law: Law, K: int, D: int, T: int, generator: to
     return story.members(_allowed(rows, law, K))
 
 
-def _fitting(rows: Tensor, law: Law) -> Tensor:
+def _fitting(rows: Tensor, law: Law, generator: torch.Generator) -> Tensor:
     """Rows bent to what the law speaks of: stationary ones, where it speaks of nothing else."""
     if "gaussian" in law.families or "rank_one" in law.families:
         return rows
@@ -113,7 +114,8 @@ def _fitting(rows: Tensor, law: Law) -> Tensor:
         edge[..., 0, 1:], edge[..., 1, 1:] = rows[..., 0, 1:], -rows[..., 0, 1:]
         edge[..., 2:, :], edge[..., 2:, 0] = rows[..., 2:, :], 1.0
         return edge
-    return torch.cat([rows[..., :-1, :], -rows[..., :-1, :].sum(dim=-2, keepdim=True)], dim=-2)
+    shares = torch.randint(1, 3, rows[..., :-1, :1].shape, generator=generator)
+    return torch.cat([rows[..., :-1, :], -(shares * rows[..., :-1, :]).sum(dim=-2, keepdim=True)], dim=-2)
 
 
 def _allowed(rows: Tensor, law: Law, K: int) -> Tensor:
@@ -133,7 +135,9 @@ def _plainest(rule: Rule[Any], law: Law, story: Episode) -> Example | None:
     if story.losses.shape[1] == 0:
         return None
     with torch.no_grad():
-        worst = law.measured(Case(rule, story)).nan_to_num().movedim(1, 0).flatten(1).amax(dim=1)
+        case = Case(rule, story)
+        worst = law.measured(case).nan_to_num().movedim(1, 0).flatten(1).amax(dim=1)
+        worst = torch.where(case.answer.weights.abs().movedim(1, 0).flatten(1).amax(dim=1) < _HUGE, worst, 0.0)
         floor = PLAIN if bool((worst > PLAIN).any()) else law.bounds[1]
         size = story.rows.abs().movedim(1, 0).flatten(1)
         plain = size.sum(dim=1) + 0.5 * (size != 0).sum(dim=1)

@@ -18,6 +18,7 @@ from moo_mtl.theory.laws import LAWS
 from moo_mtl.theory.table import Line, lines, plain, unplain
 
 FOLDER = Path("docs") / "theory"
+MINUTES = 5  # of CPU time that all verdicts took when the page was written
 
 
 def stored(folder: Path = FOLDER) -> list[Line]:
@@ -32,7 +33,7 @@ def store(found: Sequence[Line], folder: Path = FOLDER) -> None:
 
 
 def table_page(found: Sequence[Line]) -> str:
-    """The page ``README.md``."""
+    """The page ``table.md``."""
     cases = sum(verdict.cases for line in found for verdict in line.verdicts.values())
     marks = [line.mark(property) for line in found for property in LAWS]
     counts = {mark: marks.count(mark) for mark in writing.MARKS}
@@ -44,7 +45,9 @@ def table_page(found: Sequence[Line]) -> str:
         fails=counts["fails"],
         undecided=counts["undecided"],
         cases=f"{cases:,}",
-        statements=writing.statements(),
+        minutes=MINUTES,
+        tried=writing.grounds(),
+        degrees=_degrees(found),
         table=writing.markdown(found),
         conditions=writing.conditions(found),
         implications="; ".join(_implications()),
@@ -76,18 +79,32 @@ def _claims() -> str:
     return "\n".join(parts) + "\n"
 
 
+def _degrees(found: Sequence[Line]) -> str:
+    """Rules by their degree."""
+    by_degree: dict[str, list[str]] = {}
+    for line in found:
+        label = line.degree.words() if line.degree.value is not None else "none"
+        by_degree.setdefault(label, []).append(f"`{line.rule}`")
+    rows = [f"| {label} | {', '.join(names)} |" for label, names in sorted(by_degree.items())]
+    return "\n".join(["| degree | rules |", "|---|---|", *rows]) + "\n"
+
+
 def examples_page(found: Sequence[Line]) -> str:
     """The page ``counterexamples.md``."""
     return _EXAMPLES_PAGE + writing.examples(found)
+
+
+def coincidences(K: int) -> str:
+    """The groups of rules that are one for K tasks."""
+    return "\n".join("- " + ", ".join(f"`{name}`" for name in group) for group in sorted(atlas(K).coincident()))
 
 
 def equivalences_page() -> str:
     """The page ``equivalences.md``."""
     parts = [_EQUIVALENCES_PAGE]
     for K in (2, 3):
-        groups = "; ".join(", ".join(f"`{name}`" for name in group) for group in atlas(K).coincident())
-        parts += [f"## K = {K}", "", f"Found to coincide (mean angle below 0.001 degrees): {groups}.", ""]
-        parts += [f"![Tree and map of angles, K = {K}](equivalences-{K}.png)", ""]
+        parts += [f"## K = {K}", "", "The same direction on every observation (mean angle below 0.001 degrees):", ""]
+        parts += [coincidences(K), "", f"![Tree and map of angles, K = {K}](equivalences-{K}.png)", ""]
     parts += ["## Known coincidences and limits", "", "| what | K | largest angle, degrees |", "|---|---|---|"]
     for one in COINCIDENCES:
         limit = ", ".join(f"{one.apart(value):.2g} at {value:g}" for value in one.along)
@@ -102,7 +119,7 @@ def main(folder: Path = FOLDER) -> None:
         store(lines(sorted(ZOO), done=lambda name, kept: print(name, "kept" if kept else "", flush=True)), folder)
     found = stored(folder)
     for name, text in (
-        ("README.md", table_page(found)),
+        ("table.md", table_page(found)),
         ("counterexamples.md", examples_page(found)),
         ("equivalences.md", equivalences_page()),
     ):
@@ -116,6 +133,10 @@ under a condition, {fails} fail, {undecided} are undecided; {cases} episodes in 
 
 ![Table of verdicts](table.png)
 
+```console
+$ moo-mtl theory table --format png --out docs/theory/table.png  # {minutes} minutes of one core, once
+```
+
 A property **holds** when no violation beyond rounding (1e-6, relative) is found on random gradients of every family and
 number of tasks, nor by an adversary that moves them to raise it: up the gradient through the rule where automatic
 differentiation gives the right slope, by CMA-ES otherwise. Continuity, noise and convergence are long computations and rely
@@ -128,7 +149,9 @@ short. A violation that changes when all numbers are shaken by 1e-13 is rounding
 the small eigenvalues of the Gramian, is not tried on lengths over six decades. "Holds" is evidence, not a proof.
 
 `moo-mtl theory check --rule my_module:my_rule` gives the same verdicts for a rule of yours; `moo-mtl theory table` computes
-this table. Where rules lead: [landing.md](landing.md). Which rules are one: [equivalences.md](equivalences.md).
+this table, and `python -m moo_mtl.theory.pages verdicts` also writes the page. The properties in words and formulas:
+[properties.md](properties.md). Where rules lead: [landing.md](landing.md). Which rules are one:
+[equivalences.md](equivalences.md).
 
 ## Against what is said
 
@@ -144,9 +167,18 @@ is a loss that rises. A test recomputes every line.
 {conditions}
 What follows from declared properties is not declared again: {implications}.
 
-## The properties
+## Degree of homogeneity
 
-{statements}"""
+When all losses are multiplied by s, the length of the step is multiplied by $s^p$; the degree p is measured for s = 1/4 and
+4 over four steps. A learning rate that suits a rule of degree 0 suits it in any unit of the losses; at degree 1 it must be
+divided by the factor.
+
+{degrees}
+FairGrad's step is cut to length 1; without that (`max_norm=None`) its degree is $(1 - \\alpha) / (1 + \\alpha)$.
+
+## Where each is tried
+
+{tried}"""
 
 _EXAMPLES_PAGE = """# Counter-examples
 
@@ -162,8 +194,16 @@ fails under noise or by not converging is a computation longer than a hand's and
 _EQUIVALENCES_PAGE = """# Rules that are one
 
 The mean angle between two rules' directions, over four steps on the same losses and gradients (random, conflicting, and with
-lengths over six decades; preferences equal). `moo-mtl theory equivalences` computes it, draws tree and map, and names the
-groups that coincide; members of populations are left out.
+lengths over six decades; preferences equal). Members of populations are left out. The command computes the angles, draws tree
+and map, and names the groups that coincide; the page is written by `python -m moo_mtl.theory.pages`.
+
+```console
+$ moo-mtl theory equivalences --tasks 2 --out docs/theory  # a minute
+$ moo-mtl theory equivalences --tasks 3 --out docs/theory  # a minute
+```
+
+Some coincidences are of the first steps only: rules that learn their weights slowly (UW, IMTL-L, FAMO) still are what they
+start from, the sum or the sum of logarithms.
 """
 
 

@@ -20,6 +20,7 @@ from moo_mtl.imports import sources
 from moo_mtl.properties import Property, closure
 from moo_mtl.rules.recipe import ZOO, Recipe, get
 from moo_mtl.storage import write_json
+from moo_mtl.theory.degree import Degree, degree
 from moo_mtl.theory.example import Example, example
 from moo_mtl.theory.laws import LAWS
 from moo_mtl.theory.measure import Case
@@ -38,12 +39,14 @@ class Line(NamedTuple):
         verdicts: by the property's name.
         conditional: verdicts under the recipe's conditions.
         examples: a counter-example for what fails, where one in small numbers was found.
+        degree: of homogeneity.
     """
 
     rule: str
     verdicts: Mapping[str, Verdict]
     conditional: Mapping[str, Verdict]
     examples: Mapping[str, Example]
+    degree: Degree
 
     def mark(self, property: Property) -> Mark:
         """The verdict as one word, conditions included."""
@@ -88,7 +91,7 @@ def line(name: str, *, thorough: bool = True, advance: Callable[[str], None] = l
                 if found is not None:
                     examples[property.name] = found
         advance(property.name)
-    return Line(name, verdicts, conditional, examples)
+    return Line(name, verdicts, conditional, examples, degree(recipe))
 
 
 def lines(
@@ -136,8 +139,11 @@ def _computed(names: list[str], jobs: int) -> Iterable[tuple[str, Line]]:
 
 def plain(found: Line) -> dict[str, Any]:
     """A line as what JSON can hold."""
-    parts = {part: {name: asdict(one) for name, one in getattr(found, part).items()} for part in Line._fields[1:]}
-    return {"rule": found.rule, **parts}
+    parts = {
+        part: {name: asdict(one) for name, one in getattr(found, part).items()}
+        for part in ("verdicts", "conditional", "examples")
+    }
+    return {"rule": found.rule, "degree": list(found.degree), **parts}
 
 
 def unplain(saved: Mapping[str, Any]) -> Line:
@@ -145,7 +151,8 @@ def unplain(saved: Mapping[str, Any]) -> Line:
     verdicts, conditional = (
         {name: Verdict(**one) for name, one in saved[part].items()} for part in ("verdicts", "conditional")
     )
-    return Line(saved["rule"], verdicts, conditional, {name: Example(**one) for name, one in saved["examples"].items()})
+    examples = {name: Example(**one) for name, one in saved["examples"].items()}
+    return Line(saved["rule"], verdicts, conditional, examples, Degree(*saved["degree"]))
 
 
 def read(file: Path) -> Line:
@@ -154,7 +161,10 @@ def read(file: Path) -> Line:
 
 
 def disagreements(found: Line) -> list[str]:
-    """Where a recipe's declarations and the verdicts differ, one sentence each."""
+    """Where a recipe's declarations and the verdicts differ, one sentence each.
+
+    What is declared must hold, and what holds must be declared or follow; what is undecided may not be declared.
+    """
     recipe = recipe_of(found.rule)
     promised = closure(recipe.holds)
     sentences = []
@@ -162,10 +172,10 @@ def disagreements(found: Line) -> list[str]:
         if property.name not in found.verdicts:
             continue
         verdict, conditional = found.verdicts[property.name], found.conditional.get(property.name)
-        expected = "holds" if property in promised else "fails"
-        if verdict.word != expected:
+        promise = "holds" if property in promised else "fails"
+        if (verdict.word == "holds") != (promise == "holds"):
             sentences.append(
-                f"{found.rule}: {property.name} {verdict.word} (worst {verdict.worst:.1e}, {verdict.at}), declared: {expected}"
+                f"{found.rule}: {property.name} {verdict.word} (worst {verdict.worst:.1e}, {verdict.at}), declared: {promise}"
             )
         if conditional is not None and conditional.word != "holds":
             words = recipe.when[property].words

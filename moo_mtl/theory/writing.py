@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from moo_mtl.observation import Needs
 from moo_mtl.properties import Property, closure
 from moo_mtl.theory.example import Example
 from moo_mtl.theory.laws import LAWS
@@ -50,14 +51,12 @@ def conditions(found: Sequence[Line]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def statements() -> str:
-    """Every property in words and as a formula."""
-    parts = ["| property | statement | formula | tried on |", "|---|---|---|---|"]
+def grounds() -> str:
+    """Every property with the families of gradients and the numbers of tasks on which it is tried."""
+    parts = ["| property | families | K |", "|---|---|---|"]
     for property, law in LAWS.items():
         families = ", ".join(law.families).replace("_", " ")
-        # A bar would end the table's cell.
-        formula = property.latex.replace("|", r"\vert ")
-        parts.append(f"| {property.name} | {property.statement} | ${formula}$ | {families} |")
+        parts.append(f"| {property.name} | {families} | {', '.join(map(str, law.tasks))} |")
     return "\n".join(parts) + "\n"
 
 
@@ -91,10 +90,11 @@ def _row(rule: str, example: Example) -> str:
     name = f"`{rule}`"
     if recipe_of(rule).probe:
         name += " (" + ", ".join(f"{key} = {value}" for key, value in recipe_of(rule).probe.items()) + ")"
+    needs = recipe_of(rule).probing().needs
     extra = ""
-    if len({*map(str, example.preference)}) > 1 and not isinstance(example.preference[0], list):
+    if Needs.PREFERENCE in needs and Needs.POPULATION not in needs:
         extra = "; preference " + _tuple(example.preference)
-    if any(example.noise):
+    if Needs.NOISE in needs:
         extra += "; random numbers " + _steps(example.noise)
     cells = (name, _steps(example.losses) + extra, _steps(example.rows), _steps(example.weights), f"{example.violation:.2g}")
     return "| " + " | ".join(cells) + " |"

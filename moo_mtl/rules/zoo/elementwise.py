@@ -7,6 +7,9 @@ from typing import Any
 
 from moo_mtl.properties import (
     common_descent,
+    continuous,
+    continuous_at_dependence,
+    converges_if_convex,
     deterministic,
     homogeneous_1,
     linear_under_scaling,
@@ -17,6 +20,7 @@ from moo_mtl.properties import (
     simplex,
     stateless,
     zero_at_weakly_stationary,
+    zero_only_at_stationary,
 )
 from moo_mtl.rules import elementwise
 from moo_mtl.rules.compose import compose
@@ -29,7 +33,10 @@ from moo_mtl.rules.slot import within
     "graddrop",
     cite="Chen, Ngiam, Huang, Luong, Kretzschmar, Chai and Anguelov, Just Pick a Sign: Optimizing Deep Multitask Models with "
     "Gradient Sign Dropout, NeurIPS 2020, arXiv 2010.06808, Algorithm 1",
-    holds=[nonnegative, shift_invariant, permutation_equivariant, stateless, homogeneous_1],
+    holds=[
+        *(nonnegative, zero_only_at_stationary, shift_invariant, homogeneous_1, permutation_equivariant),
+        *(stateless, converges_if_convex),
+    ],
     fails=[common_descent, zero_at_weakly_stationary, simplex, scale_invariant, deterministic, linear_under_scaling],
 )
 def graddrop(leak: float | Sequence[float] = 0.0) -> Rule[Any]:
@@ -50,7 +57,10 @@ def graddrop(leak: float | Sequence[float] = 0.0) -> Rule[Any]:
     "trimmed-mean",
     cite="Yin, Chen, Ramchandran and Bartlett, Byzantine-Robust Distributed Learning: Towards Optimal Statistical Rates, "
     "ICML 2018, arXiv 1803.01498, Definition 2",
-    holds=[nonnegative, simplex, shift_invariant, permutation_equivariant, deterministic, stateless, homogeneous_1],
+    holds=[
+        *(nonnegative, simplex, shift_invariant, homogeneous_1, permutation_equivariant, deterministic),
+        *(stateless, continuous, continuous_at_dependence),
+    ],
     fails=[common_descent, zero_at_weakly_stationary, scale_invariant, linear_under_scaling],
     min_tasks=3,
 )

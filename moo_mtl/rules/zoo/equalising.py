@@ -9,10 +9,18 @@ from moo_mtl.properties import (
     Condition,
     affine,
     common_descent,
+    continuous,
+    continuous_at_dependence,
+    converges_if_convex,
+    converges_if_smooth,
     deterministic,
+    equal_projections,
+    heavier_with_loss,
     homogeneous_0,
     homogeneous_1,
+    idle_tasks_change_nothing,
     independent,
+    lighter_with_loss,
     linear_under_scaling,
     nonnegative,
     permutation_equivariant,
@@ -22,7 +30,9 @@ from moo_mtl.properties import (
     stateless,
     trajectory_scale_invariant,
     two_tasks,
+    unbiased,
     zero_at_weakly_stationary,
+    zero_only_at_stationary,
 )
 from moo_mtl.rules import learned, output, scaling, weights
 from moo_mtl.rules.compose import compose
@@ -36,7 +46,11 @@ _DOWNHILL = Condition("sign = downhill and independent gradients", {"sign": "dow
 @recipe(
     "normalized-sum",
     cite="The gradient stage of DB-MTL: Lin et al., Neural Networks 2025, arXiv 2308.12029, equation 3",
-    holds=[nonnegative, scale_invariant, shift_invariant, permutation_equivariant, deterministic, stateless, homogeneous_0],
+    holds=[
+        *(nonnegative, zero_only_at_stationary, scale_invariant, shift_invariant, homogeneous_0),
+        *(permutation_equivariant, deterministic, stateless, idle_tasks_change_nothing, continuous),
+        *(continuous_at_dependence, converges_if_convex, converges_if_smooth),
+    ],
     fails=[common_descent, zero_at_weakly_stationary, simplex, linear_under_scaling],
     when={common_descent: two_tasks, zero_at_weakly_stationary: two_tasks},
 )
@@ -55,7 +69,10 @@ def normalized_sum(magnitude: Literal["max", "min", "mean", "median"] | float = 
 @recipe(
     "imtl-g",
     cite="Liu, Li, Kuang, Xue, Chen, Yang, Liao and Zhang, Towards Impartial Multi-Task Learning, ICLR 2021, equation 5",
-    holds=[shift_invariant, permutation_equivariant, deterministic, stateless, homogeneous_1],
+    holds=[
+        *(equal_projections, shift_invariant, homogeneous_1, permutation_equivariant, deterministic),
+        *(stateless, idle_tasks_change_nothing, continuous),
+    ],
     fails=[affine, common_descent, nonnegative, simplex, scale_invariant, linear_under_scaling],
     when={affine: independent, common_descent: _DOWNHILL, scale_invariant: _DOWNHILL},
 )
@@ -77,7 +94,10 @@ def imtl_g(sign: Literal["paper", "downhill"] = "paper") -> Rule[Any]:
 @recipe(
     "imtl",
     cite="Liu, Li, Kuang, Xue, Chen, Yang, Liao and Zhang, Towards Impartial Multi-Task Learning, ICLR 2021, Algorithm 1",
-    holds=[permutation_equivariant, deterministic],
+    holds=[
+        *(heavier_with_loss, lighter_with_loss, equal_projections, permutation_equivariant, deterministic),
+        *(idle_tasks_change_nothing, continuous),
+    ],
     fails=[common_descent, nonnegative, simplex, affine, shift_invariant, stateless],
 )
 def imtl(
@@ -105,7 +125,10 @@ def imtl(
     "aligned-mtl",
     cite="Senushkin, Patakin, Kuznetsov and Konushin, Independent Component Alignment for Multi-Task Learning, CVPR 2023, "
     "arXiv 2305.19000, equations 10 and 11",
-    holds=[shift_invariant, permutation_equivariant, deterministic, stateless, homogeneous_1],
+    holds=[
+        *(shift_invariant, homogeneous_1, permutation_equivariant, deterministic, stateless),
+        *(idle_tasks_change_nothing, continuous, converges_if_convex, converges_if_smooth),
+    ],
     fails=[nonnegative, common_descent, zero_at_weakly_stationary, simplex, scale_invariant, linear_under_scaling],
     decades=3,
 )
@@ -132,8 +155,8 @@ def aligned_mtl(scale: Literal["min", "median", "rmse"] = "min", reduction: Lite
     cite="Liu, Chu and Thuerey, ConFIG: Towards Conflict-Free Training of Physics Informed Neural Networks, ICLR 2025, "
     "arXiv 2408.11104, equations 2 and 3",
     holds=[
-        *(shift_invariant, permutation_equivariant, deterministic, stateless),
-        *(linear_under_scaling, homogeneous_1),
+        *(equal_projections, shift_invariant, linear_under_scaling, homogeneous_1, permutation_equivariant),
+        *(deterministic, stateless, idle_tasks_change_nothing, continuous),
     ],
     fails=[common_descent, scale_invariant, nonnegative, simplex, zero_at_weakly_stationary],
     when={common_descent: independent, scale_invariant: independent},
@@ -157,7 +180,11 @@ def config(length: Literal["projections", "min", "max", "mean", "median"] = "pro
 @recipe(
     "encodec",
     cite="Defossez, Copet, Synnaeve and Adi, High Fidelity Neural Audio Compression, TMLR 2023, arXiv 2210.13438, Section 3.4",
-    holds=[nonnegative, trajectory_scale_invariant, shift_invariant, permutation_equivariant, deterministic, homogeneous_0],
+    holds=[
+        *(nonnegative, zero_only_at_stationary, trajectory_scale_invariant, shift_invariant, homogeneous_0),
+        *(permutation_equivariant, deterministic, idle_tasks_change_nothing, continuous),
+        *(continuous_at_dependence, converges_if_convex, converges_if_smooth),
+    ],
     fails=[common_descent, zero_at_weakly_stationary, simplex, stateless],
 )
 def encodec(decay: Schedule = 0.999, total: float = 1.0) -> Rule[Any]:
@@ -181,7 +208,11 @@ def encodec(decay: Schedule = 0.999, total: float = 1.0) -> Rule[Any]:
     "metabalance",
     cite="He et al., MetaBalance: Improving Multi-Task Recommendations via Adapting Gradient Magnitudes of Auxiliary Tasks, "
     "WWW 2022, arXiv 2203.06801, Algorithm 1",
-    holds=[nonnegative, shift_invariant, deterministic, homogeneous_1],
+    holds=[
+        *(nonnegative, zero_only_at_stationary, shift_invariant, linear_under_scaling, homogeneous_1),
+        *(deterministic, idle_tasks_change_nothing, continuous, continuous_at_dependence, unbiased),
+        *(converges_if_convex, converges_if_smooth),
+    ],
     fails=[common_descent, zero_at_weakly_stationary, simplex, permutation_equivariant, stateless, scale_invariant],
 )
 def metabalance(target: int = 0, relax: float = 0.7, decay: Schedule = 0.9) -> Rule[Any]:

@@ -11,9 +11,15 @@ from moo_mtl.errors import InputError
 from moo_mtl.properties import (
     Condition,
     common_descent,
+    continuous,
+    continuous_at_dependence,
+    converges_if_convex,
+    converges_if_smooth,
+    copies_change_nothing,
     deterministic,
     homogeneous_0,
     homogeneous_1,
+    idle_tasks_change_nothing,
     linear_under_scaling,
     nonnegative,
     permutation_equivariant,
@@ -23,6 +29,7 @@ from moo_mtl.properties import (
     stateless,
     zero_at_strongly_stationary,
     zero_at_weakly_stationary,
+    zero_only_at_stationary,
 )
 from moo_mtl.rules import output, scaling, weights
 from moo_mtl.rules.compose import compose
@@ -38,15 +45,10 @@ _WIDE = Condition("c >= 1", {"c": 1.0})
     cite="Desideri, Multiple-Gradient Descent Algorithm, C. R. Math. 350, 2012, Theorem 2.2; Sener and Koltun, "
     "Multi-Task Learning as Multi-Objective Optimization, NeurIPS 2018, arXiv 1810.04650, equation 4",
     holds=[
-        nonnegative,
-        simplex,
-        common_descent,
-        zero_at_weakly_stationary,
-        shift_invariant,
-        permutation_equivariant,
-        deterministic,
-        stateless,
-        homogeneous_1,
+        *(nonnegative, simplex, common_descent, zero_at_weakly_stationary, zero_only_at_stationary),
+        *(shift_invariant, homogeneous_1, permutation_equivariant, deterministic, stateless),
+        *(copies_change_nothing, continuous, continuous_at_dependence, converges_if_convex),
+        *(converges_if_smooth,),
     ],
     fails=[scale_invariant, linear_under_scaling],
     when={scale_invariant: Condition("normalization = l2", {"normalization": "l2"})},
@@ -92,16 +94,10 @@ def mgda(
     cite="Katrutsa, Merkulov, Tursynbek and Oseledets, Follow the Bisector: a Simple Method for Multi-Objective "
     "Optimization, arXiv 2007.06937, 2020",
     holds=[
-        nonnegative,
-        simplex,
-        common_descent,
-        zero_at_weakly_stationary,
-        scale_invariant,
-        shift_invariant,
-        permutation_equivariant,
-        deterministic,
-        stateless,
-        homogeneous_1,
+        *(nonnegative, simplex, common_descent, zero_at_weakly_stationary, zero_only_at_stationary),
+        *(scale_invariant, shift_invariant, homogeneous_1, permutation_equivariant, deterministic),
+        *(stateless, copies_change_nothing, idle_tasks_change_nothing, continuous),
+        *(continuous_at_dependence, converges_if_convex, converges_if_smooth),
     ],
     fails=[linear_under_scaling],
 )
@@ -121,7 +117,11 @@ def edm() -> Rule[Any]:
     "cagrad",
     cite="Liu, Liu, Jin, Stone and Liu, Conflict-Averse Gradient Descent for Multi-Task Learning, NeurIPS 2021, "
     "arXiv 2110.14048, equation 4",
-    holds=[nonnegative, shift_invariant, permutation_equivariant, deterministic, stateless, homogeneous_1],
+    holds=[
+        *(nonnegative, zero_only_at_stationary, shift_invariant, homogeneous_1, permutation_equivariant),
+        *(deterministic, stateless, continuous, continuous_at_dependence, converges_if_convex),
+        *(converges_if_smooth,),
+    ],
     fails=[common_descent, zero_at_weakly_stationary, simplex, scale_invariant, linear_under_scaling],
     when={common_descent: _WIDE, zero_at_weakly_stationary: _WIDE},
 )
@@ -153,8 +153,9 @@ def cagrad(c: float = 0.4, rescale: Literal["none", "c", "c-squared"] = "none") 
     cite="Navon, Shamsian, Achituve, Maron, Kawaguchi, Chechik and Fetaya, Multi-Task Learning as a Bargaining Game, ICML "
     "2022, arXiv 2202.01017, Claim 3.1",
     holds=[
-        *(nonnegative, common_descent, scale_invariant, shift_invariant, permutation_equivariant, deterministic),
-        *(stateless, homogeneous_0),
+        *(nonnegative, common_descent, zero_at_weakly_stationary, zero_only_at_stationary, scale_invariant),
+        *(shift_invariant, homogeneous_0, permutation_equivariant, deterministic, stateless, continuous),
+        *(continuous_at_dependence,),
     ],
     fails=[simplex, linear_under_scaling],
 )
@@ -177,7 +178,10 @@ def nash_mtl(max_norm: float | None = 1.0) -> Rule[Any]:
 @recipe(
     "fairgrad",
     cite="Ban and Ji, Fair Resource Allocation in Multi-Task Learning, ICML 2024, arXiv 2402.15638, equation 7",
-    holds=[nonnegative, common_descent, shift_invariant, permutation_equivariant, deterministic, stateless],
+    holds=[
+        *(nonnegative, common_descent, zero_at_weakly_stationary, zero_only_at_stationary, shift_invariant),
+        *(permutation_equivariant, deterministic, stateless, continuous, continuous_at_dependence),
+    ],
     fails=[simplex, scale_invariant, linear_under_scaling, homogeneous_1],
     when={scale_invariant: Condition("alpha = 1", {"alpha": 1.0})},
 )
@@ -202,8 +206,10 @@ def fairgrad(alpha: float = 2.0, max_norm: float | None = 1.0) -> Rule[Any]:
     "upgrad",
     cite="Quinton and Rey, Jacobian Descent for Multi-Objective Optimization, arXiv 2406.16232, 2024, equation 4",
     holds=[
-        *(nonnegative, common_descent, zero_at_strongly_stationary, shift_invariant, permutation_equivariant),
-        *(deterministic, stateless, linear_under_scaling, homogeneous_1),
+        *(nonnegative, common_descent, zero_at_strongly_stationary, zero_only_at_stationary),
+        *(shift_invariant, linear_under_scaling, homogeneous_1, permutation_equivariant, deterministic),
+        *(stateless, idle_tasks_change_nothing, continuous, continuous_at_dependence, converges_if_convex),
+        *(converges_if_smooth,),
     ],
     fails=[zero_at_weakly_stationary, simplex, scale_invariant],
 )
@@ -216,8 +222,10 @@ def upgrad() -> Rule[Any]:
     "dualproj",
     cite="Lopez-Paz and Ranzato, Gradient Episodic Memory for Continual Learning, NeurIPS 2017, arXiv 1706.08840, equation 11",
     holds=[
-        *(nonnegative, common_descent, zero_at_strongly_stationary, shift_invariant, permutation_equivariant),
-        *(deterministic, stateless, homogeneous_1),
+        *(nonnegative, common_descent, zero_at_strongly_stationary, zero_only_at_stationary),
+        *(shift_invariant, homogeneous_1, permutation_equivariant, deterministic, stateless),
+        *(idle_tasks_change_nothing, continuous, continuous_at_dependence, converges_if_convex),
+        *(converges_if_smooth,),
     ],
     fails=[zero_at_weakly_stationary, simplex, scale_invariant, linear_under_scaling],
 )
@@ -231,8 +239,8 @@ def dualproj() -> Rule[Any]:
     cite="Hassanpour et al., Gradient-Based Multi-Objective Learning within a Cone, arXiv 2502.00217, 2025; the exact solution "
     "of its program",
     holds=[
-        *(nonnegative, common_descent, zero_at_weakly_stationary, shift_invariant, permutation_equivariant, deterministic),
-        *(stateless, homogeneous_1),
+        *(nonnegative, common_descent, zero_at_weakly_stationary, shift_invariant, homogeneous_1),
+        *(permutation_equivariant, deterministic, stateless, continuous),
     ],
     fails=[simplex, scale_invariant, linear_under_scaling],
 )

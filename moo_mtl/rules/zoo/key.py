@@ -11,9 +11,16 @@ from moo_mtl.properties import (
     affine,
     common_descent,
     common_shift_invariant,
+    continuous,
+    continuous_at_dependence,
+    converges_if_convex,
+    converges_if_smooth,
     deterministic,
+    heavier_with_loss,
     homogeneous_0,
     homogeneous_1,
+    idle_tasks_change_nothing,
+    lighter_with_loss,
     linear_under_scaling,
     nonnegative,
     permutation_equivariant,
@@ -23,7 +30,10 @@ from moo_mtl.properties import (
     stateless,
     sums_to_k,
     trajectory_scale_invariant,
+    transformation_invariant,
+    unbiased,
     zero_at_weakly_stationary,
+    zero_only_at_stationary,
 )
 from moo_mtl.rules import losses, memory, output, scaling, weights
 from moo_mtl.rules import then as last
@@ -40,7 +50,11 @@ _TWO_WITHOUT_MEMORY = Condition("K = 2 and beta = 0", {"beta": 0}, max_tasks=2)
     "db-mtl",
     cite="Lin, Jiang, Ye, Zhang, Chen, Chen, Liu, Tsang and Kwok, Dual-Balancing for Multi-Task Learning, Neural "
     "Networks 2025, arXiv 2308.12029, Algorithm 1",
-    holds=[nonnegative, trajectory_scale_invariant, permutation_equivariant, deterministic, homogeneous_0],
+    holds=[
+        *(nonnegative, trajectory_scale_invariant, transformation_invariant, homogeneous_0),
+        *(permutation_equivariant, deterministic, idle_tasks_change_nothing, continuous),
+        *(continuous_at_dependence, converges_if_convex, converges_if_smooth),
+    ],
     fails=[common_descent, zero_at_weakly_stationary, shift_invariant, simplex, stateless, linear_under_scaling],
     when={common_descent: _TWO_WITHOUT_MEMORY, zero_at_weakly_stationary: _TWO_WITHOUT_MEMORY, stateless: _WITHOUT_MEMORY},
 )
@@ -83,7 +97,11 @@ def db_mtl(
 @recipe(
     "bmtl",
     cite="Liang and Zhang, A Simple General Approach to Balance Task Difficulty in Multi-Task Learning, arXiv 2002.04792, 2020",
-    holds=[nonnegative, sums_to_k, common_shift_invariant, permutation_equivariant, deterministic, stateless],
+    holds=[
+        *(nonnegative, sums_to_k, heavier_with_loss, zero_only_at_stationary, common_shift_invariant),
+        *(permutation_equivariant, deterministic, stateless, idle_tasks_change_nothing, continuous),
+        *(continuous_at_dependence, unbiased, converges_if_convex, converges_if_smooth),
+    ],
     fails=[common_descent, zero_at_weakly_stationary, scale_invariant, shift_invariant, simplex, linear_under_scaling],
 )
 def bmtl(
@@ -134,7 +152,10 @@ def bmtl(
     "task-tensioner",
     cite="Nakamura, Grassi and Wolf, Leveraging Convergence Behavior to Balance Conflicting Tasks in Multi-Task Learning, "
     "Neurocomputing 511, 2022, arXiv 2204.06698; constants as in the authors' code",
-    holds=[affine, deterministic],
+    holds=[
+        *(affine, transformation_invariant, deterministic, idle_tasks_change_nothing, continuous),
+        *(continuous_at_dependence, converges_if_convex, converges_if_smooth),
+    ],
     fails=[
         nonnegative,
         simplex,
@@ -187,7 +208,11 @@ def task_tensioner(
     "ema",
     cite="Lakkapragada, Sleiman, Surabhi and Wall, Mitigating Negative Transfer in Multi-Task Learning with Exponential "
     "Moving Average Loss Weighting Strategies, AAAI 2023 student abstract, arXiv 2211.12999",
-    holds=[nonnegative, trajectory_scale_invariant, permutation_equivariant, deterministic, homogeneous_0],
+    holds=[
+        *(nonnegative, lighter_with_loss, zero_only_at_stationary, trajectory_scale_invariant),
+        *(homogeneous_0, permutation_equivariant, deterministic, idle_tasks_change_nothing, continuous),
+        *(continuous_at_dependence, unbiased, converges_if_convex, converges_if_smooth),
+    ],
     fails=[simplex, common_descent, zero_at_weakly_stationary, shift_invariant, stateless, homogeneous_1, linear_under_scaling],
 )
 def ema(

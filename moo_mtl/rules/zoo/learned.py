@@ -7,8 +7,15 @@ from typing import Any
 
 from moo_mtl.properties import (
     common_descent,
+    continuous,
+    continuous_at_dependence,
+    converges_if_convex,
+    converges_if_smooth,
     deterministic,
+    heavier_with_loss,
     homogeneous_1,
+    idle_tasks_change_nothing,
+    lighter_with_loss,
     linear_under_scaling,
     nonnegative,
     permutation_equivariant,
@@ -17,7 +24,9 @@ from moo_mtl.properties import (
     stateless,
     sums_to_k,
     trajectory_scale_invariant,
+    unbiased,
     zero_at_weakly_stationary,
+    zero_only_at_stationary,
 )
 from moo_mtl.rules import learned, weights
 from moo_mtl.rules.compose import compose
@@ -33,7 +42,11 @@ _GUARANTEES_NOTHING = [common_descent, zero_at_weakly_stationary]
     "uw",
     cite="Kendall, Gal and Cipolla, Multi-Task Learning Using Uncertainty to Weigh Losses for Scene Geometry and Semantics, "
     "CVPR 2018, arXiv 1705.07115, equation 7",
-    holds=[nonnegative, permutation_equivariant, deterministic],
+    holds=[
+        *(nonnegative, heavier_with_loss, lighter_with_loss, zero_only_at_stationary),
+        *(permutation_equivariant, deterministic, idle_tasks_change_nothing, continuous),
+        *(continuous_at_dependence, unbiased, converges_if_convex, converges_if_smooth),
+    ],
     fails=[*_GUARANTEES_NOTHING, simplex, stateless, shift_invariant, trajectory_scale_invariant, homogeneous_1],
 )
 def uw(
@@ -62,7 +75,11 @@ def uw(
 @recipe(
     "imtl-l",
     cite="Liu, Li, Kuang, Xue, Chen, Yang, Liao and Zhang, Towards Impartial Multi-Task Learning, ICLR 2021, Section 3.2",
-    holds=[nonnegative, permutation_equivariant, deterministic],
+    holds=[
+        *(nonnegative, heavier_with_loss, lighter_with_loss, zero_only_at_stationary),
+        *(permutation_equivariant, deterministic, idle_tasks_change_nothing, continuous),
+        *(continuous_at_dependence, unbiased, converges_if_convex, converges_if_smooth),
+    ],
     fails=[*_GUARANTEES_NOTHING, simplex, stateless, shift_invariant, trajectory_scale_invariant, homogeneous_1],
 )
 def imtl_l(lr: Schedule = 1e-3, optimizer: Optimizer = "adam", initial: float = 0.0) -> Rule[Any]:
@@ -84,7 +101,11 @@ def imtl_l(lr: Schedule = 1e-3, optimizer: Optimizer = "adam", initial: float = 
 @recipe(
     "famo",
     cite="Liu, Feng, Stone and Liu, FAMO: Fast Adaptive Multitask Optimization, NeurIPS 2023, arXiv 2306.03792, Algorithm 1",
-    holds=[nonnegative, simplex, trajectory_scale_invariant, permutation_equivariant, deterministic, homogeneous_1],
+    holds=[
+        *(nonnegative, simplex, lighter_with_loss, zero_only_at_stationary, trajectory_scale_invariant),
+        *(homogeneous_1, permutation_equivariant, deterministic, continuous, continuous_at_dependence),
+        *(unbiased, converges_if_convex),
+    ],
     fails=[*_GUARANTEES_NOTHING, shift_invariant, stateless],
 )
 def famo(lr: float = 0.025, weight_decay: float = 1e-3, optimizer: Optimizer = "adam", lower_bound: Bound = None) -> Rule[Any]:
@@ -111,7 +132,11 @@ def famo(lr: float = 0.025, weight_decay: float = 1e-3, optimizer: Optimizer = "
     "gradnorm",
     cite="Chen, Badrinarayanan, Lee and Rabinovich, GradNorm: Gradient Normalization for Adaptive Loss Balancing in Deep "
     "Multitask Networks, ICML 2018, arXiv 1711.02257, Algorithm 1",
-    holds=[nonnegative, sums_to_k, permutation_equivariant, deterministic],
+    holds=[
+        *(nonnegative, sums_to_k, heavier_with_loss, lighter_with_loss, zero_only_at_stationary),
+        *(homogeneous_1, permutation_equivariant, deterministic, continuous, continuous_at_dependence),
+        *(unbiased, converges_if_convex, converges_if_smooth),
+    ],
     fails=[*_GUARANTEES_NOTHING, simplex, stateless, trajectory_scale_invariant, shift_invariant],
 )
 def gradnorm(
@@ -143,7 +168,10 @@ def gradnorm(
     "ldc-mtl",
     cite="Xiao, Dong, Zou and Ji, LDC-MTL: Balancing Multi-Task Learning through Scalable Loss Discrepancy Control, "
     "arXiv 2502.08585, 2025; the single-level objective of the authors' code",
-    holds=[deterministic],
+    holds=[
+        *(heavier_with_loss, deterministic, continuous_at_dependence, unbiased, converges_if_convex),
+        *(converges_if_smooth,),
+    ],
     fails=[
         *_GUARANTEES_NOTHING,
         *(nonnegative, simplex, permutation_equivariant, stateless, shift_invariant, linear_under_scaling),

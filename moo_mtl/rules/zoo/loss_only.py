@@ -8,10 +8,16 @@ from moo_mtl.errors import InputError
 from moo_mtl.properties import (
     common_descent,
     common_shift_invariant,
+    continuous,
+    continuous_at_dependence,
+    converges_if_convex,
+    converges_if_smooth,
     deterministic,
     homogeneous_0,
     homogeneous_1,
+    idle_tasks_change_nothing,
     in_law_per_task,
+    lighter_with_loss,
     linear_under_scaling,
     nonnegative,
     permutation_equivariant,
@@ -21,8 +27,10 @@ from moo_mtl.properties import (
     stateless,
     sums_to_k,
     trajectory_scale_invariant,
+    unbiased,
     weights_scale_invariant,
     zero_at_weakly_stationary,
+    zero_only_at_stationary,
 )
 from moo_mtl.rules import losses, output, weights
 from moo_mtl.rules.compose import compose
@@ -38,8 +46,10 @@ _GUARANTEES_NOTHING = [common_descent, zero_at_weakly_stationary]
     cite="Unitary scalarization, the baseline of every comparison: Kurin et al., In Defense of the Unitary "
     "Scalarization for Deep Multi-Task Learning, NeurIPS 2022, arXiv 2201.04122",
     holds=[
-        *(nonnegative, sums_to_k, shift_invariant, permutation_equivariant, deterministic, stateless),
-        *(linear_under_scaling, homogeneous_1, weights_scale_invariant),
+        *(nonnegative, sums_to_k, zero_only_at_stationary, weights_scale_invariant, shift_invariant),
+        *(linear_under_scaling, homogeneous_1, permutation_equivariant, deterministic, stateless),
+        *(idle_tasks_change_nothing, continuous, continuous_at_dependence, unbiased, converges_if_convex),
+        *(converges_if_smooth,),
     ],
     fails=[*_GUARANTEES_NOTHING, simplex, scale_invariant],
 )
@@ -58,7 +68,11 @@ def equal(reduction: Literal["sum", "mean"] = "sum") -> Rule[Any]:
     "rlw",
     cite="Lin, Ye, Zhang and Tsang, Reasonable Effectiveness of Random Weighting: a Litmus Test for Multi-Task Learning, "
     "TMLR 2022, arXiv 2111.10603, Section 3",
-    holds=[nonnegative, simplex, shift_invariant, stateless, linear_under_scaling, homogeneous_1, weights_scale_invariant],
+    holds=[
+        *(nonnegative, simplex, zero_only_at_stationary, weights_scale_invariant, shift_invariant),
+        *(linear_under_scaling, homogeneous_1, stateless, continuous, continuous_at_dependence, unbiased),
+        *(converges_if_convex, converges_if_smooth),
+    ],
     fails=[*_GUARANTEES_NOTHING, scale_invariant, deterministic, permutation_equivariant],
     when={permutation_equivariant: in_law_per_task},
 )
@@ -79,8 +93,10 @@ def rlw(law: Literal["normal", "uniform", "dirichlet", "one-task"] = "normal") -
     "sum-of-logs",
     cite="Scale-invariant linear scalarization: Lin et al., arXiv 2308.12029, Section 3.1; the loss stage of DB-MTL",
     holds=[
-        *(nonnegative, trajectory_scale_invariant, scale_invariant, permutation_equivariant, deterministic),
-        *(stateless, homogeneous_0),
+        *(nonnegative, lighter_with_loss, zero_only_at_stationary, scale_invariant),
+        *(trajectory_scale_invariant, homogeneous_0, permutation_equivariant, deterministic, stateless),
+        *(idle_tasks_change_nothing, continuous, continuous_at_dependence, unbiased, converges_if_convex),
+        *(converges_if_smooth,),
     ],
     fails=[*_GUARANTEES_NOTHING, simplex, shift_invariant, linear_under_scaling],
 )
@@ -100,8 +116,10 @@ def sum_of_logs(lower_bound: Bound = None) -> Rule[Any]:
     cite="Chennupati, Sistu, Yogamani and Rawashdeh, MultiNet++: Multi-Stream Feature Aggregation and Geometric Loss "
     "Strategy for Multi-Task Learning, CVPR Workshops 2019, arXiv 1904.08492, equation 1",
     holds=[
-        *(nonnegative, trajectory_scale_invariant, scale_invariant, permutation_equivariant, deterministic),
-        *(stateless, homogeneous_1),
+        *(nonnegative, lighter_with_loss, zero_only_at_stationary, scale_invariant),
+        *(trajectory_scale_invariant, homogeneous_1, permutation_equivariant, deterministic, stateless),
+        *(idle_tasks_change_nothing, continuous, continuous_at_dependence, unbiased, converges_if_convex),
+        *(converges_if_smooth,),
     ],
     fails=[*_GUARANTEES_NOTHING, simplex, shift_invariant, linear_under_scaling],
 )
@@ -119,8 +137,10 @@ def gls(lower_bound: Bound = None) -> Rule[Any]:
     cite="Kirchdorfer, Elich, Kutsche, Stuckenschmidt, Schott and Koehler, Analytical Uncertainty-Based Loss Weighting in "
     "Multi-Task Learning, GCPR 2024, arXiv 2408.07985, Section 3.2",
     holds=[
-        *(nonnegative, trajectory_scale_invariant, scale_invariant, permutation_equivariant, deterministic),
-        *(stateless, homogeneous_0),
+        *(nonnegative, lighter_with_loss, zero_only_at_stationary, scale_invariant),
+        *(trajectory_scale_invariant, homogeneous_0, permutation_equivariant, deterministic, stateless),
+        *(idle_tasks_change_nothing, continuous, continuous_at_dependence, unbiased, converges_if_convex),
+        *(converges_if_smooth,),
     ],
     fails=[*_GUARANTEES_NOTHING, simplex, shift_invariant, linear_under_scaling],
 )
@@ -144,7 +164,11 @@ def uw_o(likelihood: Literal["laplace", "normal"] = "laplace", lower_bound: Boun
     "uw-so",
     cite="Kirchdorfer, Elich, Kutsche, Stuckenschmidt, Schott and Koehler, Analytical Uncertainty-Based Loss Weighting in "
     "Multi-Task Learning, GCPR 2024, arXiv 2408.07985, equation 8",
-    holds=[nonnegative, simplex, permutation_equivariant, deterministic, stateless],
+    holds=[
+        *(nonnegative, simplex, lighter_with_loss, zero_only_at_stationary, permutation_equivariant),
+        *(deterministic, stateless, idle_tasks_change_nothing, continuous, continuous_at_dependence),
+        *(unbiased, converges_if_convex, converges_if_smooth),
+    ],
     fails=[*_GUARANTEES_NOTHING, scale_invariant, shift_invariant, common_shift_invariant, linear_under_scaling, homogeneous_1],
 )
 def uw_so(temperature: float = 1.0, lower_bound: Bound = None) -> Rule[Any]:

@@ -7,9 +7,17 @@ from typing import Any
 from moo_mtl.properties import (
     Condition,
     common_descent,
+    continuous,
+    continuous_at_dependence,
+    converges_if_convex,
+    converges_if_smooth,
     deterministic,
+    heavier_with_loss,
     homogeneous_0,
     homogeneous_1,
+    idle_tasks_change_nothing,
+    lighter_with_loss,
+    linear_under_scaling,
     nonnegative,
     permutation_equivariant,
     scale_invariant,
@@ -18,8 +26,10 @@ from moo_mtl.properties import (
     stateless,
     sums_to_k,
     trajectory_scale_invariant,
+    unbiased,
     weights_scale_invariant,
     zero_at_weakly_stationary,
+    zero_only_at_stationary,
 )
 from moo_mtl.rules import pace, weights
 from moo_mtl.rules.compose import compose
@@ -33,7 +43,12 @@ _GUARANTEES_NOTHING = [common_descent, zero_at_weakly_stationary]
 @recipe(
     "dwa",
     cite="Liu, Johns and Davison, End-to-End Multi-Task Learning with Attention, CVPR 2019, arXiv 1803.10704, equation 7",
-    holds=[nonnegative, sums_to_k, weights_scale_invariant, permutation_equivariant, deterministic, homogeneous_1],
+    holds=[
+        *(nonnegative, sums_to_k, heavier_with_loss, lighter_with_loss, zero_only_at_stationary),
+        *(weights_scale_invariant, linear_under_scaling, homogeneous_1, permutation_equivariant),
+        *(deterministic, idle_tasks_change_nothing, continuous, continuous_at_dependence, unbiased),
+        *(converges_if_convex, converges_if_smooth),
+    ],
     fails=[*_GUARANTEES_NOTHING, simplex, trajectory_scale_invariant, shift_invariant, stateless],
 )
 def dwa(temperature: float = 2.0, epoch_steps: int | None = None) -> Rule[Any]:
@@ -56,7 +71,11 @@ def dwa(temperature: float = 2.0, epoch_steps: int | None = None) -> Rule[Any]:
     "slaw",
     cite="Crawshaw and Kosecka, SLAW: Scaled Loss Approximate Weighting for Efficient Multi-Task Learning, arXiv 2109.08218, "
     "2021, Algorithm 1; the start of its averages is inferred",
-    holds=[nonnegative, sums_to_k, shift_invariant, permutation_equivariant, deterministic, homogeneous_1],
+    holds=[
+        *(nonnegative, sums_to_k, zero_only_at_stationary, shift_invariant, homogeneous_1),
+        *(permutation_equivariant, deterministic, idle_tasks_change_nothing, continuous),
+        *(continuous_at_dependence, unbiased, converges_if_convex, converges_if_smooth),
+    ],
     fails=[*_GUARANTEES_NOTHING, simplex, stateless, trajectory_scale_invariant],
     when={trajectory_scale_invariant: Condition("from the second step on", first=1)},
 )
@@ -73,7 +92,11 @@ def slaw(beta: Schedule = 0.99) -> Rule[Any]:
     "cov",
     cite="Groenendijk, Karaoglu, Gevers and Mensink, Multi-Loss Weighting with Coefficient of Variations, WACV 2021, "
     "arXiv 2009.01717, Section 3; running statistics by Welford's method",
-    holds=[nonnegative, simplex, weights_scale_invariant, permutation_equivariant, deterministic, homogeneous_1],
+    holds=[
+        *(nonnegative, simplex, zero_only_at_stationary, weights_scale_invariant, linear_under_scaling),
+        *(homogeneous_1, permutation_equivariant, deterministic, idle_tasks_change_nothing, continuous),
+        *(continuous_at_dependence, unbiased, converges_if_convex, converges_if_smooth),
+    ],
     fails=[*_GUARANTEES_NOTHING, trajectory_scale_invariant, shift_invariant, stateless],
 )
 def cov(lower_bound: Bound = None) -> Rule[Any]:
@@ -88,7 +111,11 @@ def cov(lower_bound: Bound = None) -> Rule[Any]:
 @recipe(
     "igb",
     cite="Dai, Fei and Lu, Improvable Gap Balancing for Multi-Task Learning, UAI 2023, arXiv 2307.15429, IGBv1",
-    holds=[nonnegative, trajectory_scale_invariant, permutation_equivariant, deterministic, homogeneous_0],
+    holds=[
+        *(nonnegative, zero_only_at_stationary, trajectory_scale_invariant, homogeneous_0),
+        *(permutation_equivariant, deterministic, idle_tasks_change_nothing, continuous),
+        *(continuous_at_dependence, unbiased, converges_if_convex, converges_if_smooth),
+    ],
     fails=[*_GUARANTEES_NOTHING, simplex, shift_invariant, stateless],
 )
 def igb(base_epoch: int = 1, epoch_steps: int | None = None, lower_bound: Bound = None) -> Rule[Any]:
@@ -106,7 +133,10 @@ def igb(base_epoch: int = 1, epoch_steps: int | None = None, lower_bound: Bound 
     "go4align",
     cite="Shen, Wang, Xiao, van Noord and Worring, GO4Align: Group Optimization for Multi-Task Alignment, NeurIPS 2024, "
     "arXiv 2404.06486; formulas as in the authors' code",
-    holds=[nonnegative, permutation_equivariant, deterministic],
+    holds=[
+        *(nonnegative, lighter_with_loss, zero_only_at_stationary, permutation_equivariant, deterministic),
+        *(continuous_at_dependence, unbiased),
+    ],
     fails=[*_GUARANTEES_NOTHING, simplex, scale_invariant, shift_invariant, stateless],
     probe={"rate": 0.3},
 )
@@ -132,7 +162,12 @@ def go4align(rate: float = 1e-4, groups: int = 2, lower_bound: Bound = None) -> 
     "stch-mtl",
     cite="Lin, Zhang, Yang, Liu, Wang and Zhang, Smooth Tchebycheff Scalarization for Multi-Objective Optimization, ICML "
     "2024, arXiv 2402.19078; the multi-task form of the authors' code",
-    holds=[nonnegative, trajectory_scale_invariant, permutation_equivariant, deterministic, homogeneous_0],
+    holds=[
+        *(nonnegative, heavier_with_loss, lighter_with_loss, zero_only_at_stationary),
+        *(trajectory_scale_invariant, homogeneous_0, permutation_equivariant, deterministic),
+        *(idle_tasks_change_nothing, continuous, continuous_at_dependence, unbiased, converges_if_convex),
+        *(converges_if_smooth,),
+    ],
     fails=[*_GUARANTEES_NOTHING, simplex, shift_invariant, stateless],
     probe={"warm_up": 1},
 )

@@ -7,6 +7,8 @@ from typing import Any
 
 from moo_mtl.properties import (
     common_descent,
+    continuous,
+    continuous_at_dependence,
     deterministic,
     homogeneous_1,
     linear_under_scaling,
@@ -16,7 +18,9 @@ from moo_mtl.properties import (
     shift_invariant,
     simplex,
     stateless,
+    unbiased,
     zero_at_weakly_stationary,
+    zero_only_at_stationary,
 )
 from moo_mtl.rules import population
 from moo_mtl.rules.compose import compose
@@ -31,7 +35,10 @@ _GUARANTEES_NOTHING = [common_descent, zero_at_weakly_stationary]
     "hypervolume",
     cite="Emmerich and Deutz, Time Complexity and Zeros of the Hypervolume Indicator Gradient Field, EVOLVE 2014; Deist, "
     "Grewal, Dankers, Alderliesten and Bosman, arXiv 2102.04523",
-    holds=[nonnegative, scale_invariant, homogeneous_1, permutation_equivariant, deterministic, stateless],
+    holds=[
+        *(nonnegative, zero_only_at_stationary, scale_invariant, homogeneous_1, permutation_equivariant),
+        *(deterministic, stateless, continuous_at_dependence, unbiased),
+    ],
     fails=[*_GUARANTEES_NOTHING, simplex, shift_invariant, linear_under_scaling],
     min_tasks=2,
     max_tasks=2,
@@ -53,7 +60,7 @@ def hypervolume(reference: Sequence[float] | None = None) -> Rule[Any]:
     "moo-svgd",
     cite="Liu, Tong and Liu, Profiling Pareto Front with Multi-Objective Stein Variational Gradient Descent, NeurIPS 2021, "
     "equation 7",
-    holds=[shift_invariant, permutation_equivariant, deterministic, stateless],
+    holds=[shift_invariant, permutation_equivariant, deterministic, stateless, continuous, continuous_at_dependence],
     fails=[*_GUARANTEES_NOTHING, nonnegative, simplex, scale_invariant, linear_under_scaling, homogeneous_1],
 )
 def moo_svgd() -> Rule[Any]:
@@ -67,7 +74,7 @@ def moo_svgd() -> Rule[Any]:
 @recipe(
     "pmtl",
     cite="Lin, Zhen, Li, Zhang and Kwong, Pareto Multi-Task Learning, NeurIPS 2019, arXiv 1912.12854, Algorithm 1",
-    holds=[permutation_equivariant, deterministic],
+    holds=[homogeneous_1, permutation_equivariant, deterministic, continuous_at_dependence],
     fails=[*_GUARANTEES_NOTHING, nonnegative, simplex, stateless, scale_invariant, shift_invariant, linear_under_scaling],
 )
 def pmtl(search_steps: int = 200) -> Rule[Any]:

@@ -8,7 +8,12 @@ from moo_mtl.errors import InputError
 from moo_mtl.properties import (
     common_descent,
     common_shift_invariant,
+    continuous,
+    continuous_at_dependence,
+    converges_if_convex,
+    converges_if_smooth,
     deterministic,
+    heavier_with_loss,
     homogeneous_1,
     linear_under_scaling,
     nonnegative,
@@ -18,8 +23,10 @@ from moo_mtl.properties import (
     simplex,
     stateless,
     sums_to_k,
+    unbiased,
     weights_scale_invariant,
     zero_at_weakly_stationary,
+    zero_only_at_stationary,
 )
 from moo_mtl.rules import preference, scaling, steering, weights
 from moo_mtl.rules.compose import compose
@@ -40,8 +47,10 @@ def _of(function: Scalarization, ideal: Bound) -> Rule[Any]:
     "linear",
     cite="Linear scalarization, a classic: Miettinen, Nonlinear Multiobjective Optimization, Kluwer 1999, Section 3.1",
     holds=[
-        *(nonnegative, simplex, shift_invariant, linear_under_scaling, homogeneous_1, weights_scale_invariant),
         *_PLAIN,
+        *(nonnegative, simplex, zero_only_at_stationary, weights_scale_invariant, shift_invariant),
+        *(linear_under_scaling, homogeneous_1, continuous, continuous_at_dependence, unbiased),
+        *(converges_if_convex, converges_if_smooth),
     ],
     fails=[*_GUARANTEES_NOTHING, scale_invariant],
 )
@@ -57,7 +66,11 @@ def linear() -> Rule[Any]:
     "tchebycheff",
     cite="Bowman, On the Relationship of the Tchebycheff Norm and the Efficient Frontier, 1976; Miettinen, Nonlinear "
     "Multiobjective Optimization, Kluwer 1999, Section 3.4",
-    holds=[nonnegative, homogeneous_1, *_PLAIN],
+    holds=[
+        *_PLAIN,
+        *(nonnegative, heavier_with_loss, zero_only_at_stationary, homogeneous_1, continuous_at_dependence),
+        *(unbiased,),
+    ],
     fails=[*_GUARANTEES_NOTHING, simplex, scale_invariant, shift_invariant, common_shift_invariant, linear_under_scaling],
 )
 def tchebycheff(ideal: Bound = None) -> Rule[Any]:
@@ -72,7 +85,11 @@ def tchebycheff(ideal: Bound = None) -> Rule[Any]:
 @recipe(
     "modified-tchebycheff",
     cite="Ma, Du and Matusik, Efficient Continuous Pareto Exploration, ICML 2020; as in LibMOON: Zhang et al., NeurIPS 2024",
-    holds=[nonnegative, homogeneous_1, *_PLAIN],
+    holds=[
+        *_PLAIN,
+        *(nonnegative, heavier_with_loss, zero_only_at_stationary, homogeneous_1, continuous_at_dependence),
+        *(unbiased,),
+    ],
     fails=[*_GUARANTEES_NOTHING, simplex, scale_invariant, shift_invariant, linear_under_scaling],
 )
 def modified_tchebycheff(ideal: Bound = None) -> Rule[Any]:
@@ -88,7 +105,11 @@ def modified_tchebycheff(ideal: Bound = None) -> Rule[Any]:
     "augmented-tchebycheff",
     cite="Steuer and Choo, An Interactive Weighted Tchebycheff Procedure for Multiple Objective Programming, Mathematical "
     "Programming 26, 1983",
-    holds=[nonnegative, homogeneous_1, *_PLAIN],
+    holds=[
+        *_PLAIN,
+        *(nonnegative, heavier_with_loss, zero_only_at_stationary, homogeneous_1, continuous_at_dependence),
+        *(unbiased,),
+    ],
     fails=[*_GUARANTEES_NOTHING, simplex, scale_invariant, shift_invariant, linear_under_scaling],
 )
 def augmented_tchebycheff(rho: float = 0.05, ideal: Bound = None) -> Rule[Any]:
@@ -105,7 +126,11 @@ def augmented_tchebycheff(rho: float = 0.05, ideal: Bound = None) -> Rule[Any]:
     "stch",
     cite="Lin, Zhang, Yang, Liu, Wang and Zhang, Smooth Tchebycheff Scalarization for Multi-Objective Optimization, ICML "
     "2024, arXiv 2402.19078, equation 5",
-    holds=[nonnegative, *_PLAIN],
+    holds=[
+        *_PLAIN,
+        *(nonnegative, heavier_with_loss, zero_only_at_stationary, continuous, continuous_at_dependence),
+        *(unbiased,),
+    ],
     fails=[
         *_GUARANTEES_NOTHING,
         *(simplex, scale_invariant, shift_invariant, common_shift_invariant, linear_under_scaling, homogeneous_1),
@@ -129,7 +154,11 @@ def stch(mu: float = 0.1, ideal: Bound = None) -> Rule[Any]:
     "soft-modified-tchebycheff",
     cite="As in LibMOON: Zhang, Zhao, Yu, Lin, Chen, Zhao and Zhang, LibMOON: A Gradient-based MultiObjective OptimizatioN "
     "Library in PyTorch, NeurIPS 2024, arXiv 2409.02969",
-    holds=[nonnegative, *_PLAIN],
+    holds=[
+        *_PLAIN,
+        *(nonnegative, heavier_with_loss, zero_only_at_stationary, continuous, continuous_at_dependence),
+        *(unbiased,),
+    ],
     fails=[*_GUARANTEES_NOTHING, simplex, scale_invariant, shift_invariant, linear_under_scaling, homogeneous_1],
 )
 def soft_modified_tchebycheff(mu: float = 0.1, ideal: Bound = None) -> Rule[Any]:
@@ -149,7 +178,11 @@ def soft_modified_tchebycheff(mu: float = 0.1, ideal: Bound = None) -> Rule[Any]
 @recipe(
     "p-norm",
     cite="Weighted metric methods: Miettinen, Nonlinear Multiobjective Optimization, Kluwer 1999, Section 2.1; LibMOON",
-    holds=[nonnegative, homogeneous_1, *_PLAIN],
+    holds=[
+        *_PLAIN,
+        *(nonnegative, heavier_with_loss, zero_only_at_stationary, homogeneous_1, continuous),
+        *(continuous_at_dependence, unbiased, converges_if_convex, converges_if_smooth),
+    ],
     fails=[*_GUARANTEES_NOTHING, simplex, scale_invariant, shift_invariant, linear_under_scaling],
 )
 def p_norm(p: float = 2.0, ideal: Bound = None) -> Rule[Any]:
@@ -170,7 +203,7 @@ def p_norm(p: float = 2.0, ideal: Bound = None) -> Rule[Any]:
 @recipe(
     "pbi",
     cite="Zhang and Li, MOEA/D: A Multiobjective Evolutionary Algorithm Based on Decomposition, IEEE TEVC 11, 2007, equation 8",
-    holds=[homogeneous_1, *_PLAIN],
+    holds=[*_PLAIN, homogeneous_1, continuous_at_dependence, unbiased],
     fails=[*_GUARANTEES_NOTHING, nonnegative, simplex, scale_invariant, shift_invariant, linear_under_scaling],
 )
 def pbi(theta: float = 5.0, ideal: Bound = None) -> Rule[Any]:
@@ -187,7 +220,7 @@ def pbi(theta: float = 5.0, ideal: Bound = None) -> Rule[Any]:
     "cosmos",
     cite="Ruchte and Grabocka, Scalable Pareto Front Approximation for Deep Multi-Objective Learning, ICDM 2021, "
     "arXiv 2103.13392, equation 6",
-    holds=_PLAIN,
+    holds=[*_PLAIN, continuous, continuous_at_dependence, unbiased],
     fails=[*_GUARANTEES_NOTHING, nonnegative, simplex, scale_invariant, shift_invariant, linear_under_scaling, homogeneous_1],
 )
 def cosmos(strength: float = 2.0) -> Rule[Any]:
@@ -204,7 +237,11 @@ def cosmos(strength: float = 2.0) -> Rule[Any]:
 @recipe(
     "preference-mgda",
     cite="MGDA on weighted objectives, as in LibMOON: Zhang et al., NeurIPS 2024, arXiv 2409.02969",
-    holds=[nonnegative, common_descent, zero_at_weakly_stationary, shift_invariant, homogeneous_1, *_PLAIN],
+    holds=[
+        *_PLAIN,
+        *(nonnegative, common_descent, zero_at_weakly_stationary, zero_only_at_stationary, shift_invariant),
+        *(homogeneous_1, continuous, continuous_at_dependence, converges_if_convex, converges_if_smooth),
+    ],
     fails=[simplex, scale_invariant, linear_under_scaling],
 )
 def preference_mgda() -> Rule[Any]:
@@ -216,7 +253,7 @@ def preference_mgda() -> Rule[Any]:
     "wc-mgda",
     cite="Momma, Dong and Liu, A Multi-Objective / Multi-Task Learning Framework Induced by Pareto Stationarity, ICML 2022; "
     "the objective is inferred",
-    holds=[nonnegative, *_PLAIN],
+    holds=[*_PLAIN, nonnegative, heavier_with_loss, zero_only_at_stationary, continuous, converges_if_convex],
     fails=[*_GUARANTEES_NOTHING, simplex, scale_invariant, shift_invariant, linear_under_scaling],
 )
 def wc_mgda(u: float = 1.0, ideal: Bound = None) -> Rule[Any]:
@@ -239,7 +276,11 @@ def wc_mgda(u: float = 1.0, ideal: Bound = None) -> Rule[Any]:
     "epo",
     cite="Mahapatra and Rajan, Multi-Task Learning with User Preferences: Gradient Descent with Controlled Ascent in Pareto "
     "Optimization, ICML 2020, arXiv 2010.06313, Algorithm 1",
-    holds=[nonnegative, sums_to_k, *_PLAIN],
+    holds=[
+        *_PLAIN,
+        *(nonnegative, sums_to_k, zero_only_at_stationary, homogeneous_1, converges_if_convex),
+        *(converges_if_smooth,),
+    ],
     fails=[*_GUARANTEES_NOTHING, scale_invariant, shift_invariant, linear_under_scaling],
 )
 def epo(

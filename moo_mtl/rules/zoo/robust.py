@@ -9,6 +9,11 @@ from moo_mtl.errors import InputError
 from moo_mtl.properties import (
     Condition,
     common_descent,
+    continuous,
+    continuous_at_dependence,
+    converges_if_convex,
+    converges_if_smooth,
+    copies_change_nothing,
     deterministic,
     homogeneous_1,
     in_law_per_pair,
@@ -21,6 +26,7 @@ from moo_mtl.properties import (
     stateless,
     two_tasks,
     zero_at_weakly_stationary,
+    zero_only_at_stationary,
 )
 from moo_mtl.rules import output, projections, weights
 from moo_mtl.rules.averaged import Averaged
@@ -34,7 +40,10 @@ from moo_mtl.rules.slot import Schedule, positive, within
     "pcgrad",
     cite="Yu, Kumar, Gupta, Levine, Hausman and Finn, Gradient Surgery for Multi-Task Learning, NeurIPS 2020, "
     "arXiv 2001.06782, Algorithm 1",
-    holds=[nonnegative, shift_invariant, stateless, linear_under_scaling, homogeneous_1],
+    holds=[
+        *(nonnegative, zero_only_at_stationary, shift_invariant, linear_under_scaling, homogeneous_1),
+        *(stateless, continuous, continuous_at_dependence, converges_if_convex, converges_if_smooth),
+    ],
     fails=[
         *(common_descent, zero_at_weakly_stationary, simplex, scale_invariant, deterministic, permutation_equivariant),
     ],
@@ -65,7 +74,10 @@ def pcgrad(
     "gradvac",
     cite="Wang, Tsvetkov, Firat and Cao, Gradient Vaccine: Investigating and Improving Multi-Task Optimization in Massively "
     "Multilingual Models, ICLR 2021, arXiv 2010.05874, Algorithm 1",
-    holds=[nonnegative, shift_invariant, homogeneous_1],
+    holds=[
+        *(nonnegative, zero_only_at_stationary, shift_invariant, homogeneous_1, continuous),
+        *(continuous_at_dependence, converges_if_convex, converges_if_smooth),
+    ],
     fails=[
         *(common_descent, zero_at_weakly_stationary, simplex, scale_invariant, deterministic, permutation_equivariant),
         stateless,
@@ -92,7 +104,7 @@ def gradvac(
     "krum",
     cite="Blanchard, El Mhamdi, Guerraoui and Stainer, Machine Learning with Adversaries: Byzantine Tolerant Gradient "
     "Descent, NeurIPS 2017, arXiv 1703.02757, Section 4",
-    holds=[nonnegative, simplex, shift_invariant, deterministic, stateless, homogeneous_1],
+    holds=[nonnegative, simplex, zero_only_at_stationary, shift_invariant, homogeneous_1, deterministic, stateless],
     fails=[common_descent, zero_at_weakly_stationary, permutation_equivariant, scale_invariant, linear_under_scaling],
     when={permutation_equivariant: Condition("K >= f + 4 and independent gradients", min_tasks=5, independent=True)},
     min_tasks=4,
@@ -119,7 +131,11 @@ def krum(byzantine: int = 1, selected: int = 1, distance: Literal["squared", "pl
     "cr-mogm",
     cite="Zhou, Zhang, Jiang, Zhong, Gu and Zhu, On the Convergence of Stochastic Multi-Objective Gradient Manipulation and "
     "Beyond, NeurIPS 2022, Algorithm 1",
-    holds=[nonnegative, simplex, shift_invariant, permutation_equivariant, deterministic, homogeneous_1],
+    holds=[
+        *(nonnegative, simplex, zero_only_at_stationary, shift_invariant, homogeneous_1),
+        *(permutation_equivariant, deterministic, copies_change_nothing, continuous),
+        *(continuous_at_dependence, converges_if_convex, converges_if_smooth),
+    ],
     fails=[common_descent, zero_at_weakly_stationary, scale_invariant, stateless, linear_under_scaling],
 )
 def cr_mogm(rule: str | Rule[Any] | Callable[..., Rule[Any]] = "mgda", rho: Schedule = 0.9, **parameters: Any) -> Rule[Any]:

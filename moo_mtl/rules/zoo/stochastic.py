@@ -8,8 +8,14 @@ from moo_mtl.errors import InputError
 from moo_mtl.properties import (
     Condition,
     common_descent,
+    continuous,
+    continuous_at_dependence,
+    converges_if_convex,
+    converges_if_smooth,
     deterministic,
     homogeneous_1,
+    idle_tasks_change_nothing,
+    linear_under_scaling,
     nonnegative,
     permutation_equivariant,
     scale_invariant,
@@ -17,8 +23,10 @@ from moo_mtl.properties import (
     simplex,
     stateless,
     trajectory_scale_invariant,
+    unbiased,
     weights_scale_invariant,
     zero_at_weakly_stationary,
+    zero_only_at_stationary,
 )
 from moo_mtl.rules import memory, scaling, tracking
 from moo_mtl.rules.compose import compose
@@ -34,7 +42,10 @@ _GUARANTEES_NOTHING = [common_descent, zero_at_weakly_stationary]
     "moco",
     cite="Fernando, Shen, Liu, Chaudhury, Murugesan and Chen, Mitigating Gradient Bias in Multi-Objective Learning: a Provably "
     "Convergent Approach, ICLR 2023, arXiv 2210.12624, Algorithm 1; step sizes as in LibMTL",
-    holds=[nonnegative, simplex, shift_invariant, permutation_equivariant, deterministic],
+    holds=[
+        *(nonnegative, simplex, shift_invariant, permutation_equivariant, deterministic, continuous),
+        *(continuous_at_dependence, converges_if_convex, converges_if_smooth),
+    ],
     fails=[*_GUARANTEES_NOTHING, stateless, scale_invariant, trajectory_scale_invariant, homogeneous_1],
 )
 def moco(
@@ -82,7 +93,11 @@ def moco(
     "modo",
     cite="Chen, Fernando, Ying and Chen, Three-Way Trade-Off in Multi-Objective Learning: Optimization, Generalization and "
     "Conflict-Avoidance, NeurIPS 2023, arXiv 2305.20057, Algorithm 1",
-    holds=[nonnegative, simplex, shift_invariant, permutation_equivariant, deterministic],
+    holds=[
+        *(nonnegative, simplex, zero_only_at_stationary, shift_invariant, permutation_equivariant),
+        *(deterministic, continuous, continuous_at_dependence, unbiased, converges_if_convex),
+        *(converges_if_smooth,),
+    ],
     fails=[*_GUARANTEES_NOTHING, stateless, scale_invariant, trajectory_scale_invariant],
 )
 def modo(gamma: Schedule = 1e-3, rho: float = 0.1) -> Rule[Any]:
@@ -101,7 +116,11 @@ def modo(gamma: Schedule = 1e-3, rho: float = 0.1) -> Rule[Any]:
     "sdmgrad",
     cite="Xiao, Ban and Ji, Direction-Oriented Multi-Objective Learning: Simple and Provable Stochastic Algorithms, NeurIPS "
     "2023, arXiv 2305.18409, Algorithm 1; constants as in the authors' code",
-    holds=[nonnegative, simplex, shift_invariant, permutation_equivariant, deterministic, homogeneous_1],
+    holds=[
+        *(nonnegative, simplex, zero_only_at_stationary, shift_invariant, homogeneous_1),
+        *(permutation_equivariant, deterministic, continuous, continuous_at_dependence),
+        *(converges_if_convex, converges_if_smooth),
+    ],
     fails=[*_GUARANTEES_NOTHING, stateless, scale_invariant],
     probe={"lr": 0.3},  # the code's 10 makes 20 inner steps that magnify rounding a hundredfold each
 )
@@ -135,8 +154,10 @@ def sdmgrad(
     cite="He, Zhou, Zhang, Yun, Xu, Zeng, Chilimbi and Zhao, Robust Multi-Task Learning with Excess Risks, ICML 2024, "
     "arXiv 2402.02009, Algorithm 1",
     holds=[
-        *(nonnegative, simplex, shift_invariant, weights_scale_invariant, permutation_equivariant, deterministic),
-        homogeneous_1,
+        *(nonnegative, simplex, zero_only_at_stationary, weights_scale_invariant, shift_invariant),
+        *(linear_under_scaling, homogeneous_1, permutation_equivariant, deterministic),
+        *(idle_tasks_change_nothing, continuous, continuous_at_dependence, unbiased, converges_if_convex),
+        *(converges_if_smooth,),
     ],
     fails=[*_GUARANTEES_NOTHING, stateless, scale_invariant],
 )
