@@ -141,7 +141,7 @@ _BISECTOR: Mapping[str, dict[str, Any]] = {
 COINCIDENCES: tuple[Coincidence, ...] = (
     *(
         Coincidence(
-            f"K = 2: {name} {parameters or ''} and normalized-sum".replace("  ", " "),
+            f"K = 2: {name}{''.join(f' at {key} = {value}' for key, value in parameters.items())} and normalized-sum",
             _rule(name, **parameters),
             _rule("normalized-sum"),
             tasks=(2,),
