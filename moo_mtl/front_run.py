@@ -65,9 +65,18 @@ class NetworkFronts:
 
     @classmethod
     def load(cls, path: str | Path) -> NetworkFronts:
-        """Read what ``save`` wrote."""
-        with np.load(path, allow_pickle=False) as file:
-            return cls(**{field.name: torch.from_numpy(file[field.name]) for field in fields(cls)})
+        """Read what ``save`` wrote.
+
+        Raises:
+            InputError: the file is not one of saved fronts.
+        """
+        try:
+            with open(path, "rb") as source, np.load(source, allow_pickle=False) as file:
+                return cls(**{field.name: torch.from_numpy(file[field.name]) for field in fields(cls)})
+        except Exception as error:  # a damaged archive raises whatever its decoder meets first
+            raise InputError(
+                f"{path} holds no saved fronts ({type(error).__name__}: {error}); delete it and train again"
+            ) from error
 
 
 def check(config: FrontRun) -> None:

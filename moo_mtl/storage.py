@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,29 @@ def read_json(file: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise damaged(file.parent, f"{file.name} does not hold a table")
     return value
+
+
+def read_tensors(file: Path) -> dict[str, Any]:
+    """The table in a file of ``torch.save``, on the CPU; what it holds beside plain types and tensors is never executed.
+
+    ``torch.load`` passes over the archive's own checksums, so that a flipped bit would be another number.
+
+    Raises:
+        DamageError: the file cannot be read, is not what was written, or holds something else.
+    """
+    import torch
+
+    try:
+        with zipfile.ZipFile(file) as archive:
+            if (spoiled := archive.testzip()) is not None:
+                raise ValueError(f"the checksum of its part {spoiled} is wrong")
+        content = torch.load(file, map_location="cpu", weights_only=True)
+        if not isinstance(content, dict):
+            raise TypeError(f"found {type(content).__name__}, expected a table")
+    except Exception as error:  # torch and zipfile raise what the damage happens to hit: pickle, zip, end of file
+        why = str(error).partition("\n")[0].partition(". ")[0] or type(error).__name__
+        raise DamageError(f"the checkpoint {file} is damaged; delete it to start anew ({why})") from error
+    return content
 
 
 def damaged(folder: Path, what: str) -> DamageError:

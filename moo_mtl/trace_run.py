@@ -131,14 +131,11 @@ def resumed(checkpoint: Path) -> dict[str, Tensor] | None:
     """The state to go on from, if there is one.
 
     Raises:
-        DamageError: it cannot be read.
+        DamageError: it cannot be read, or holds something else.
     """
     if not checkpoint.exists():
         return None
-    try:
-        state: dict[str, Tensor] = torch.load(checkpoint, weights_only=True)
-    except Exception as error:  # torch raises what the damage happens to hit: pickle, zip, end of file
-        raise DamageError(
-            f"the checkpoint {checkpoint} is damaged; delete it and run the experiment again, which then starts anew"
-        ) from error
+    state = storage.read_tensors(checkpoint)
+    if not all(isinstance(part, Tensor) for part in state.values()):
+        raise DamageError(f"the checkpoint {checkpoint} holds no state of a trace; delete it to start anew")
     return state

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +36,29 @@ def read(
             raise InputError(f"{file}: two of the files are called {name}, which names the folder of their runs; rename one")
         storage.prepare(out / name)
     return experiments
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ctrl-C waits until the imports inside are done.
+
+    PyTorch asks in C whether NumPy can be imported and takes an interrupt for a no. Half of NumPy would then stay, with which
+    run after run would fail.
+
+    Raises:
+        KeyboardInterrupt: afterwards, if it was pressed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 @contextmanager

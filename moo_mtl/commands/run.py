@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from moo_mtl import launch
-from moo_mtl.commands.experiments import interruptible, read, say_failures
+from moo_mtl.commands.experiments import interruptible, read, say_failures, undisturbed
 from moo_mtl.commands.tables import print_table
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ def run(
 
 
 def _compute(experiments: list[Experiment], out: Path) -> None:
-    from moo_mtl import experiment, progress
-
+    with interruptible(out), undisturbed():
+        from moo_mtl import experiment, progress
     surveys = [experiment.prepare(one, out) for one in experiments]
     with interruptible(out), progress.reporting(sum(len(one.singles) for one in experiments)) as reporter:
         outcomes = [(one, experiment.compute(one, found, reporter)) for one, found in zip(experiments, surveys, strict=True)]

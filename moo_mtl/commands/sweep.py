@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from moo_mtl.commands.experiments import interruptible, read, say_failures
+from moo_mtl.commands.experiments import interruptible, read, say_failures, undisturbed
 from moo_mtl.commands.tables import print_table
 from moo_mtl.errors import InputError
 
@@ -53,10 +53,11 @@ def sweep(
     """
     if data_root is not None:
         os.environ["MOO_MTL_DATA"] = str(data_root)
-    where = _backend(backend, scheduler, jobs)
-    from moo_mtl import experiment, progress
-
     experiments = read(files, settings or [], out, device, None, False)
+    with interruptible(out), undisturbed():
+        from moo_mtl import experiment, progress
+
+        where = _backend(backend, scheduler, jobs)
     surveys = [experiment.prepare(one, out, retry=retry) for one in experiments]
     if dry_run:
         _print_plan(surveys, together)

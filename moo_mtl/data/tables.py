@@ -20,6 +20,8 @@ from moo_mtl.errors import DataError, InputError, unknown
 if TYPE_CHECKING:
     import pandas as pd
 
+LARGEST = 1e150  # of a table's numbers; the squares that standardising needs are finite then
+
 
 def csv(
     path: str | Path,
@@ -89,6 +91,9 @@ def _frame(path: Path, sha256: str | None) -> pd.DataFrame:
         raise DataError(f"{path} cannot be read as CSV: {reason}; expected a header and a row per example") from error
     if len(frame) == 0:
         raise DataError(f"{path} has no row; expected a header and a row per example")
+    for name, column in frame.select_dtypes("number").items():
+        if bool((column.abs() > LARGEST).any()):
+            raise DataError(f"{path}: the column {name!r} holds a number beyond {LARGEST:g}, or an infinite one; mend that row")
     return frame
 
 

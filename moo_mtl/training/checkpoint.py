@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from moo_mtl.errors import DamageError, RunError
-from moo_mtl.storage import write
+from moo_mtl.storage import read_tensors, write
 
 VERSION = 1
 
@@ -56,11 +56,10 @@ class Checkpoint:
         """
         if not self.path.exists():
             return None
-        try:
-            content = torch.load(self.path, map_location="cpu", weights_only=True)
-            version, identity, state = content["version"], content["identity"], content["state"]
-        except Exception as error:  # torch raises what the damage happens to hit: pickle, zip, end of file
-            raise DamageError(f"the checkpoint {self.path} is damaged ({error}); delete it to train from the start") from error
+        content = read_tensors(self.path)
+        version, identity, state = (content.get(key) for key in ("version", "identity", "state"))
+        if not isinstance(identity, dict) or not isinstance(state, dict):
+            raise DamageError(f"the checkpoint {self.path} holds no state of a training run; delete it to train from the start")
         if version != VERSION:
             raise RunError(f"the checkpoint {self.path} has format {version}, expected {VERSION}; delete it to start anew")
         for key in {**self.identity, **identity}:  # in order, so that the message names what is most telling

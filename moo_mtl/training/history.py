@@ -70,7 +70,7 @@ class History:
             InputError: the file is not a saved history.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with open(path, "rb") as source, np.load(source, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
                 parts: dict[str, Any] = {name: torch.from_numpy(arrays[name]) for name in _TENSORS}
                 for group in ("metrics", "certificates"):
@@ -78,8 +78,12 @@ class History:
                     parts[group] = {name.partition(":")[2]: torch.from_numpy(arrays[name]) for name in names}
                 parts["tasks"] = tuple(str(name) for name in arrays["tasks"])
                 parts |= {name: int(arrays[name]) for name in ("best_epoch", "steps", "skipped")}
-        except (OSError, KeyError, ValueError, TypeError) as error:
-            raise InputError(f"{path} is not a saved history ({error}); save one with History.save") from error
+        except FileNotFoundError as error:
+            raise InputError(f"there is no file {path}; save one with History.save") from error
+        except Exception as error:  # a damaged archive raises whatever its decoder meets first
+            raise InputError(
+                f"{path} is not a saved history ({type(error).__name__}: {error}); delete it and train again"
+            ) from error
         return cls(**parts)
 
 
