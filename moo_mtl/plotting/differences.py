@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from moo_mtl.errors import InputError
 from moo_mtl.plotting.style import look
 
 if TYPE_CHECKING:
@@ -22,9 +24,14 @@ def critical_differences(
         p_values: of each two rules, corrected for their number.
         ax: to draw on.
         alpha: level of the tests.
+
+    Raises:
+        InputError: scikit-posthocs, the extra [stats], is not installed.
     """
     import pandas as pd
 
+    if find_spec("scikit_posthocs") is None:
+        raise InputError("the diagram needs scikit-posthocs; pip install 'moo_mtl[stats]'")
     posthocs: Any = import_module("scikit_posthocs")
     table = pd.DataFrame(p_values).loc[list(ranks), list(ranks)]
     posthocs.critical_difference_diagram(
