@@ -185,10 +185,12 @@ class Experiment:
 
         Other keys follow where they differ between the runs, but for the seed.
         """
-        if isinstance(single, TrainRun) and single.tasks is not None:
-            rule = f"{'+'.join(single.tasks)} alone"
+        if isinstance(single, TrainRun) and single.tasks is not None and len(single.tasks) == 1:
+            rule = f"{single.tasks[0]} alone"
         else:
             rule = single.rule.name if self._namesakes[single.rule.name] == 1 else str(single.rule)
+            if isinstance(single, TrainRun) and single.tasks is not None:
+                rule += f" on {len(single.tasks)} tasks"
         return ", ".join([rule, *(f"{key}={getattr(single, key)}" for key in self._varied)])
 
     @cached_property

@@ -33,7 +33,7 @@ def draw(records: Sequence[Record]) -> Figure:
             panel.grid(axis="y")
         left.axhline(1, color="#7F7F7F", linewidth=0.8, zorder=0)
         left.set(ylabel="time of a step / equal weights")
-        right.set(ylabel="memory beyond equal weights, MB")
+        right.set(ylabel="memory above equal, MB")
         figure.legend(loc="outside right center")
         return figure
 

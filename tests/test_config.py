@@ -76,6 +76,8 @@ def test_single_tasks_are_trained_with_every_seed(experiment):
     text = 'kind="train"\ndata="d"\nmodel="m"\nrule="mgda"\nepochs=1\nbatch_size=2\nlr=0.1\nseed=[0, 1]\nsingle_tasks=["left"]'
     read = experiment(text)
     assert [read.label(single) for single in read.singles] == ["mgda", "mgda", "left alone", "left alone"]
+    read = experiment(text.replace('single_tasks=["left"]', 'tasks={each=[["left"], ["left", "right"]]}'))
+    assert [read.label(single) for single in read.singles][::2] == ["left alone", "mgda on 2 tasks"]
 
 
 @pytest.mark.parametrize(
