@@ -98,7 +98,7 @@ def test_shares_of_examples_with_all_labels_are_all_of_them():
 def test_multi_mnist_shows_the_digits_it_names():
     """A canvas is rebuilt from MNIST's own file."""
     pairs = data.get("multi-mnist", train=20, validation=10, test=10)
-    digits, labels = images._pool("mnist", None)
+    digits, labels = images.image_pool("mnist", None)
     for example in (0, 25, 39):
         first, second = pairs.sources[example].tolist()
         canvas = torch.zeros(36, 36)

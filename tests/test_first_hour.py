@@ -115,7 +115,7 @@ COMMANDS = {
     "a report of nothing": (["report", "."], "moo-mtl run FILE makes some"),
     "no GPU": (["run", "t.toml", "--device", "gpu"], "device 'gpu' cannot be used here"),
     "an unquoted text": (["run", "unquoted.toml"], 'texts need quotes, as in rule = "mgda"'),
-    "no kind": (["run", "no-kind.toml"], 'kind must be one of "trace" and "train"'),
+    "no kind": (["run", "no-kind.toml"], 'kind must be one of "trace", "train" and "front"'),
     "no learning rate": (["run", "no-lr.toml"], "lr is missing"),
     "a learning rate in quotes": (["run", "t.toml", "--set", 'lr="0.1"'], "lr must be a number"),
     "JSON": (["run", "t.json"], "is not valid TOML"),
@@ -178,6 +178,7 @@ def test_doctor_says_what_there_is_and_what_to_do(monkeypatch, capfd, tmp_path):
 
 def test_version_and_completion(monkeypatch, capfd):
     assert run(monkeypatch, capfd, "--version")[:2] == (0, f"moo_mtl {__import__('moo_mtl').__version__}\n")
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")  # the test may run under no shell at all
     code, out, _ = run(monkeypatch, capfd, "--show-completion", "bash")
     assert code == 0
     assert "complete -o default -F" in out
