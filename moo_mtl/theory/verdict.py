@@ -100,8 +100,7 @@ def _tries(recipe: Recipe, law: Law, condition: Condition, thorough: bool, cache
     steps = 1 if single else law.steps
     few = [(K, FEW, 0) for K in tasks]
     many = [(K, 2 * law.copies // K, 1) for K in tasks if 2 * law.copies // K > FEW]
-    amounts = few if not thorough else few + many if law.searched else many
-    for K, copies, seed in amounts:
+    for K, copies, seed in few + many if thorough else few:
         key = (K, tuple(families), copies, seed, steps)
         if key not in cache:
             story = sampled(rule, K, families, copies=copies, seed=seed, steps=steps)

@@ -127,9 +127,12 @@ def imtl(
     "arXiv 2305.19000, equations 10 and 11",
     holds=[
         *(shift_invariant, homogeneous_1, permutation_equivariant, deterministic, stateless),
-        *(idle_tasks_change_nothing, continuous, converges_if_convex, converges_if_smooth),
+        *(idle_tasks_change_nothing, continuous),
     ],
-    fails=[nonnegative, common_descent, zero_at_weakly_stationary, simplex, scale_invariant, linear_under_scaling],
+    fails=[
+        *(nonnegative, common_descent, zero_at_weakly_stationary, simplex, scale_invariant, linear_under_scaling),
+        *(converges_if_convex, converges_if_smooth),
+    ],
     decades=3,
 )
 def aligned_mtl(scale: Literal["min", "median", "rmse"] = "min", reduction: Literal["sum", "mean"] = "sum") -> Rule[Any]:

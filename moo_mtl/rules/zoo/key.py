@@ -53,9 +53,12 @@ _TWO_WITHOUT_MEMORY = Condition("K = 2 and beta = 0", {"beta": 0}, max_tasks=2)
     holds=[
         *(nonnegative, trajectory_scale_invariant, transformation_invariant, homogeneous_0),
         *(permutation_equivariant, deterministic, idle_tasks_change_nothing, continuous),
-        *(continuous_at_dependence, converges_if_convex, converges_if_smooth),
+        continuous_at_dependence,
     ],
-    fails=[common_descent, zero_at_weakly_stationary, shift_invariant, simplex, stateless, linear_under_scaling],
+    fails=[
+        *(common_descent, zero_at_weakly_stationary, shift_invariant, simplex, stateless, linear_under_scaling),
+        *(converges_if_convex, converges_if_smooth),
+    ],
     when={common_descent: _TWO_WITHOUT_MEMORY, zero_at_weakly_stationary: _TWO_WITHOUT_MEMORY, stateless: _WITHOUT_MEMORY},
 )
 def db_mtl(

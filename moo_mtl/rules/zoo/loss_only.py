@@ -96,9 +96,8 @@ def rlw(law: Literal["normal", "uniform", "dirichlet", "one-task"] = "normal") -
         *(nonnegative, lighter_with_loss, zero_only_at_stationary, scale_invariant),
         *(trajectory_scale_invariant, homogeneous_0, permutation_equivariant, deterministic, stateless),
         *(idle_tasks_change_nothing, continuous, continuous_at_dependence, unbiased, converges_if_convex),
-        *(converges_if_smooth,),
     ],
-    fails=[*_GUARANTEES_NOTHING, simplex, shift_invariant, linear_under_scaling],
+    fails=[*_GUARANTEES_NOTHING, simplex, shift_invariant, linear_under_scaling, converges_if_smooth],
 )
 def sum_of_logs(lower_bound: Bound = None) -> Rule[Any]:
     r"""Descent on :math:`\sum_k \log \ell_k`: :math:`w_k = 1 / \ell_k`.
@@ -140,9 +139,8 @@ def gls(lower_bound: Bound = None) -> Rule[Any]:
         *(nonnegative, lighter_with_loss, zero_only_at_stationary, scale_invariant),
         *(trajectory_scale_invariant, homogeneous_0, permutation_equivariant, deterministic, stateless),
         *(idle_tasks_change_nothing, continuous, continuous_at_dependence, unbiased, converges_if_convex),
-        *(converges_if_smooth,),
     ],
-    fails=[*_GUARANTEES_NOTHING, simplex, shift_invariant, linear_under_scaling],
+    fails=[*_GUARANTEES_NOTHING, simplex, shift_invariant, linear_under_scaling, converges_if_smooth],
 )
 def uw_o(likelihood: Literal["laplace", "normal"] = "laplace", lower_bound: Bound = None) -> Rule[Any]:
     r"""Uncertainty weighting with the uncertainties solved for: :math:`\sigma_k = \ell_k`, hence :math:`w_k = 1 / \ell_k`.
