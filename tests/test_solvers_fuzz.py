@@ -6,7 +6,7 @@ import torch
 from tests.fuzz_solvers import SOLVERS, fuzz, gramians
 
 # Where a solution need not exist (at stationary points, for dependent gradients), a solver may say so.
-RARE = 2e-5  # nine of a million in UPGrad, one in CAGrad: rank deficient to the last bit, and they say so
+RARE = 2e-5  # measured: nine of a million in UPGrad, one in CAGrad; why is not known, and they say so
 ALWAYS = {"min_norm", "dualproj", "upgrad", "cagrad", "conicgrad", "aligned"}
 
 
