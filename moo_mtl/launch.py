@@ -38,6 +38,8 @@ def joined() -> Iterator[None]:
     import torch
     import torch.distributed as dist
 
+    from moo_mtl.engines import distributed  # noqa: F401  (before there is a group: its first import says why)
+
     dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     waiting = first()
     try:

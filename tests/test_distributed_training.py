@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -195,6 +196,28 @@ def test_torchrun(tmp_path):
         for name in ("losses", "weights", "validation_losses"):
             torch.testing.assert_close(getattr(other, name), getattr(expected, name), rtol=1e-10, atol=1e-10)
         assert (result.parent / "steps.jsonl").exists()
+
+
+LEAVES = """
+import os
+from moo_mtl import launch
+
+with launch.joined():
+    import torch._dynamo  # as training does
+    launch.tell("go") if launch.first() else launch.follow(print)
+threads = [open(f"/proc/self/task/{thread}/comm").read().strip() for thread in os.listdir("/proc/self/task")]
+raise SystemExit(", ".join(name for name in threads if "gloo" in name) or 0)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted as Linux shows them")
+def test_no_thread_outlives_the_group(tmp_path):
+    """One that did aborted, now and then, a process that had finished its work."""
+    program = tmp_path / "leaves.py"
+    program.write_text(LEAVES)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", program]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_other_commands_refuse_torchrun(monkeypatch, capsys):

@@ -13,6 +13,10 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+
+# Its functions take the group of the moment as a default: imported later, as torch._dynamo does, they would keep a destroyed
+# group alive, with threads that abort the process when it ends.
+import torch.distributed.nn.functional
 from torch import Tensor, nn
 
 from moo_mtl.engines.look import Look
