@@ -7,53 +7,51 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import partial
 from types import FunctionType, MethodType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
 from moo_mtl.data.dataset import Examples
 from moo_mtl.rules.rule import Rule
 from moo_mtl.training.batches import Data
-
-if TYPE_CHECKING:
-    from moo_mtl.training.trainer import Trainer
+from moo_mtl.training.settings import Settings
 
 _SAME_STEPS = {"params", "foreach", "fused", "capturable", "differentiable"}  # how an optimiser computes, not what
 
 
-def identity(trainer: Trainer, train: Data) -> dict[str, Any]:
+def identity(settings: Settings, train: Data) -> dict[str, Any]:
     """The settings of a run by name, in types that ``torch.load(weights_only=True)`` reads.
 
     The number of epochs is none of them, since a run may be prolonged; nor is a learning rate after the first step, where it
     is a function.
     """
-    optimizer = trainer.new_optimizer()
-    settings: dict[str, Any] = {
-        "tasks": list(trainer.names),
-        "rule": trainer.rule.name,
-        "seed": trainer.seed,
-        "batch size": trainer.batch_size,
+    optimizer = settings.new_optimizer()
+    found: dict[str, Any] = {
+        "tasks": list(settings.names),
+        "rule": settings.rule.name,
+        "seed": settings.seed,
+        "batch size": settings.batch_size,
         "number of examples": len(train) if isinstance(train, Examples) else None,
         "optimizer": type(optimizer).__name__,
     }
     for number, group in enumerate(optimizer.param_groups):
         where = f" of parameter group {number}" if number else ""
-        settings |= {f"{key}{where}": _plain(value) for key, value in group.items() if key not in _SAME_STEPS}
-    if callable(trainer.lr):
-        settings["lr at the first step"] = float(trainer.lr(1))
-    settings |= {key: trainer.balancing[key] for key in ("heads", "engine", "every")}
-    if trainer.scheduler is not None:
-        scheduler = trainer.scheduler(optimizer)
-        settings["scheduler"] = type(scheduler).__name__
+        found |= {f"{key}{where}": _plain(value) for key, value in group.items() if key not in _SAME_STEPS}
+    if callable(settings.lr):
+        found["lr at the first step"] = float(settings.lr(1))
+    found |= {key: settings.balancing[key] for key in ("heads", "engine", "every")}
+    if settings.scheduler is not None:
+        scheduler = settings.scheduler(optimizer)
+        found["scheduler"] = type(scheduler).__name__
         plain = {key: value for key, value in vars(scheduler).items() if isinstance(value, (bool, int, float, str, list))}
-        settings |= {f"scheduler's {key}": value for key, value in plain.items() if not key.startswith("_")}
-    settings |= {key: getattr(trainer, key) for key in ("accumulate", "precision", "average", "patience")}
-    settings |= {"clip": trainer.clip, "preference": _plain(trainer.preference), "select": _kind(trainer.select)}
-    shared = {id(parameter) for parameter in trainer.shared}
-    for name, parameter in trainer.model.named_parameters():
-        settings[f"shape of parameter {name}"] = list(parameter.shape)
-        settings[f"share in parameter {name}"] = id(parameter) in shared
-    return settings | dict(hyper_parameters(trainer.rule))
+        found |= {f"scheduler's {key}": value for key, value in plain.items() if not key.startswith("_")}
+    found |= {key: getattr(settings, key) for key in ("accumulate", "precision", "average", "patience")}
+    found |= {"clip": settings.clip, "preference": _plain(settings.preference), "select": _kind(settings.select)}
+    shared = {id(parameter) for parameter in settings.shared}
+    for name, parameter in settings.model.named_parameters():
+        found[f"shape of parameter {name}"] = list(parameter.shape)
+        found[f"share in parameter {name}"] = id(parameter) in shared
+    return found | dict(hyper_parameters(settings.rule))
 
 
 def hyper_parameters(rule: Rule[Any]) -> Iterator[tuple[str, Any]]:

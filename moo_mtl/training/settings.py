@@ -1,18 +1,27 @@
-"""Settings of a ``Trainer`` that no run could be made with."""
+"""What a training run is made of, and the refusal of what no run could be made with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import torch
+from torch import nn
 
+from moo_mtl.engines import Processes
 from moo_mtl.errors import InputError, unknown
+from moo_mtl.models.multi_head import shared_parameters
+from moo_mtl.models.synchronised import synchronised
 from moo_mtl.observation import Needs
-from moo_mtl.training.precision import PRECISIONS
+from moo_mtl.rules.rule import Rule, require_rule
+from moo_mtl.rules.slot import Schedule
+from moo_mtl.training.balancer import Balancer
+from moo_mtl.training.precision import PRECISIONS, Name
+from moo_mtl.training.schedules import Scheduler
+from moo_mtl.training.selection import Selection, selection
+from moo_mtl.training.task import Task
 
-if TYPE_CHECKING:
-    from moo_mtl.training.trainer import Trainer
+Optimizer = Literal["sgd", "adam", "adamw"] | Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
@@ -21,88 +30,165 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 }
 
 
-def require_settings(trainer: Trainer, engine: str) -> None:
-    """Refuse what ``trainer`` could not train with.
+class Settings:
+    """All that does not change while a ``Trainer`` trains, and its parts before their first step.
 
-    Raises:
-        InputError: an empty or duplicate list of tasks, a number out of range, an unknown name, or settings that exclude
-            each other.
+    Arguments and errors are those of ``Trainer``.
     """
-    if not trainer.tasks:
-        raise InputError("the list of tasks is empty; give at least one Task(name, loss)")
-    for name in trainer.names:
-        if trainer.names.count(name) > 1:
-            raise InputError(f"two tasks are called {name!r}; names must differ")
-    if not trainer.shared:
-        raise InputError("no shared parameter requires a gradient; name them with shared=...")
-    if trainer.preference is not None and trainer.preference.shape != (len(trainer.tasks),):
-        found = trainer.preference.tolist()
-        raise InputError(f"preference must have one number per task ({len(trainer.tasks)}), found {found}")
-    _require_optimizer(trainer)
-    least_one = {
-        "epochs": trainer.epochs,
-        "batch_size": trainer.batch_size,
-        "accumulate": trainer.accumulate,
-        "patience": trainer.patience,
-    }
-    _refuse(least_one, lambda value: value < 1, "at least 1")
-    _refuse({"lr": trainer.lr, "clip": trainer.clip, "until": trainer.until}, lambda value: value <= 0, "positive")
-    not_negative = {
-        "momentum": trainer.momentum,
-        "weight_decay": trainer.weight_decay,
-        "certify_every": trainer.certify_every,
-        "log_every": trainer.log_every,
-    }
-    _refuse(not_negative, lambda value: value < 0, "at least 0")
-    _refuse({"average": trainer.average}, lambda value: not 0 <= value < 1, "in [0, 1)")
-    if trainer.accumulate > 1:
-        if Needs.CROSS in trainer.rule.needs:
-            raise InputError(
-                f"accumulate={trainer.accumulate} does not go with rule {trainer.rule.name}, which multiplies gradients of "
-                "independent batches; use accumulate=1"
-            )
-        if engine not in ("auto", "looped", "vmapped"):
-            raise InputError(
-                f"engine {engine!r} never holds the rows that accumulate= needs; use 'looped', 'vmapped' or 'auto'"
-            )
-    if trainer.precision not in PRECISIONS:
-        raise unknown("precision", trainer.precision, PRECISIONS)
-    if trainer.precision != "full" and trainer.shared[0].dtype != torch.float32:
-        raise InputError(
-            f"precision {trainer.precision!r} mixes with float32, and the parameters are {trainer.shared[0].dtype}; "
-            "use dtype float32, or precision 'full'"
+
+    def __init__(
+        self,
+        model: nn.Module,
+        tasks: Sequence[Task],
+        rule: Rule[Any],
+        *,
+        epochs: int,
+        batch_size: int | None = None,
+        optimizer: Optimizer = "adam",
+        lr: Schedule | None = None,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        seed: int = 0,
+        shared: nn.Module | Iterable[nn.Parameter] | None = None,
+        heads: Literal["paper", "raw", "loss", "weighted"] = "paper",
+        engine: str = "auto",
+        gramian_of: nn.Module | Iterable[nn.Parameter] | None = None,
+        every: int = 1,
+        preference: Sequence[float] | None = None,
+        clip: float | None = None,
+        accumulate: int = 1,
+        precision: Name = "full",
+        scheduler: Scheduler | None = None,
+        average: float | None = None,
+        certify_every: int = 0,
+        until: float | None = None,
+        select: str | Selection = "loss",
+        patience: int | None = None,
+        log_every: int = 0,
+        tensorboard: bool = False,
+        distributed: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        require_rule(rule, "Trainer")
+        self.model = model.to(device=device, dtype=dtype)
+        self.across: Processes | None = None
+        if distributed:
+            self.model = synchronised(self.model)
+            self.across = Processes(self.model)
+        self.tasks, self.names = tuple(tasks), tuple(task.name for task in tasks)
+        self.rule, self.epochs, self.batch_size = rule, epochs, batch_size
+        self.optimizer, self.lr, self.momentum, self.weight_decay = optimizer, lr, momentum, weight_decay
+        self.seed, self.clip, self.certify_every, self.until = seed, clip, certify_every, until
+        self.accumulate, self.precision, self.scheduler, self.average = accumulate, precision, scheduler, average
+        self.patience, self.log_every, self.tensorboard = patience, log_every, tensorboard
+        self.select = selection(select)
+        self.preference = None if preference is None else torch.tensor(preference, dtype=torch.float64)
+        self.shared = _parameters(self.model if shared is None else shared)
+        self._require(engine)
+        self.device, self.dtype = self.shared[0].device, self.shared[0].dtype
+        if self.preference is not None:
+            self.preference = self.preference.to(self.device)
+        self.balancing: dict[str, Any] = {"heads": heads, "engine": engine, "gramian_of": gramian_of, "every": every}
+        self.new_balancer()  # so that an option it does not know is refused here
+
+    def new_balancer(self) -> Balancer:
+        """A balancer before its first step."""
+        return Balancer(
+            self.rule, self.shared, seed=self.seed, certify_every=self.log_every, across=self.across, **self.balancing
         )
 
+    def new_optimizer(self) -> torch.optim.Optimizer:
+        """An optimiser before its first step."""
+        parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        if callable(self.optimizer):
+            return self.optimizer(parameters)
+        assert self.lr is not None
+        lr = self.lr(1) if callable(self.lr) else self.lr
+        options: dict[str, Any] = {"lr": lr, "weight_decay": self.weight_decay}
+        if self.optimizer == "sgd":
+            options["momentum"] = self.momentum
+        return OPTIMIZERS[self.optimizer](parameters, **options)
 
-def require_data(trainer: Trainer, validation: bool, log: bool) -> None:
-    """Refuse settings that want data, or a folder, that ``fit`` was not given.
+    def require_data(self, validation: bool, log: bool) -> None:
+        """Refuse settings that want data, or a folder, that ``fit`` was not given.
 
-    Raises:
-        InputError: says which.
-    """
-    if trainer.patience is not None and not validation:
-        raise InputError(f"patience={trainer.patience} waits for the validation data, and there are none; pass validation=")
-    if trainer.scheduler is not None and not validation:
-        scheduler = trainer.scheduler(trainer.new_optimizer())
-        if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
-            raise InputError("a plateau is one of the validation data, and there are none; pass validation=")
-    if trainer.log_every and not log:
-        raise InputError(f"log_every={trainer.log_every} needs a folder to write to; pass log= to fit")
-    if trainer.tensorboard and not trainer.log_every:
-        raise InputError("tensorboard=True logs every log_every-th step, and log_every is 0; give one")
+        Raises:
+            InputError: says which.
+        """
+        if self.patience is not None and not validation:
+            raise InputError(f"patience={self.patience} waits for the validation data, and there are none; pass validation=")
+        if self.scheduler is not None and not validation:
+            scheduler = self.scheduler(self.new_optimizer())
+            if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+                raise InputError("a plateau is one of the validation data, and there are none; pass validation=")
+        if self.log_every and not log:
+            raise InputError(f"log_every={self.log_every} needs a folder to write to; pass log= to fit")
+        if self.tensorboard and not self.log_every:
+            raise InputError("tensorboard=True logs every log_every-th step, and log_every is 0; give one")
+
+    def _require(self, engine: str) -> None:
+        """Refuse what no run could be made with."""
+        if not self.tasks:
+            raise InputError("the list of tasks is empty; give at least one Task(name, loss)")
+        for name in self.names:
+            if self.names.count(name) > 1:
+                raise InputError(f"two tasks are called {name!r}; names must differ")
+        if not self.shared:
+            raise InputError("no shared parameter requires a gradient; name them with shared=...")
+        if self.preference is not None and self.preference.shape != (len(self.tasks),):
+            found = self.preference.tolist()
+            raise InputError(f"preference must have one number per task ({len(self.tasks)}), found {found}")
+        self._require_optimizer()
+        least_one = {
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "accumulate": self.accumulate,
+            "patience": self.patience,
+        }
+        _refuse(least_one, lambda value: value < 1, "at least 1")
+        _refuse({"lr": self.lr, "clip": self.clip, "until": self.until}, lambda value: value <= 0, "positive")
+        not_negative = {
+            "momentum": self.momentum,
+            "weight_decay": self.weight_decay,
+            "certify_every": self.certify_every,
+            "log_every": self.log_every,
+        }
+        _refuse(not_negative, lambda value: value < 0, "at least 0")
+        _refuse({"average": self.average}, lambda value: not 0 <= value < 1, "in [0, 1)")
+        if self.accumulate > 1:
+            if Needs.CROSS in self.rule.needs:
+                raise InputError(
+                    f"accumulate={self.accumulate} does not go with rule {self.rule.name}, which multiplies gradients of "
+                    "independent batches; use accumulate=1"
+                )
+            if engine not in ("auto", "looped", "vmapped"):
+                raise InputError(
+                    f"engine {engine!r} never holds the rows that accumulate= needs; use 'looped', 'vmapped' or 'auto'"
+                )
+        if self.precision not in PRECISIONS:
+            raise unknown("precision", self.precision, PRECISIONS)
+        if self.precision != "full" and self.shared[0].dtype != torch.float32:
+            raise InputError(
+                f"precision {self.precision!r} mixes with float32, and the parameters are {self.shared[0].dtype}; "
+                "use dtype float32, or precision 'full'"
+            )
+
+    def _require_optimizer(self) -> None:
+        if self.scheduler is not None and callable(self.lr):
+            raise InputError("scheduler= and a function for lr= would both set the learning rate; give one of them")
+        if callable(self.optimizer):
+            return
+        if self.optimizer not in OPTIMIZERS:
+            raise unknown("optimizer", self.optimizer, OPTIMIZERS)
+        if self.lr is None:
+            raise InputError(f"optimizer {self.optimizer!r} needs a learning rate; give lr=...")
+        if self.momentum and self.optimizer != "sgd":
+            raise InputError(f"momentum={self.momentum} is SGD's; {self.optimizer!r} has none")
 
 
-def _require_optimizer(trainer: Trainer) -> None:
-    if trainer.scheduler is not None and callable(trainer.lr):
-        raise InputError("scheduler= and a function for lr= would both set the learning rate; give one of them")
-    if callable(trainer.optimizer):
-        return
-    if trainer.optimizer not in OPTIMIZERS:
-        raise unknown("optimizer", trainer.optimizer, OPTIMIZERS)
-    if trainer.lr is None:
-        raise InputError(f"optimizer {trainer.optimizer!r} needs a learning rate; give lr=...")
-    if trainer.momentum and trainer.optimizer != "sgd":
-        raise InputError(f"momentum={trainer.momentum} is SGD's; {trainer.optimizer!r} has none")
+def _parameters(shared: nn.Module | Iterable[nn.Parameter]) -> list[nn.Parameter]:
+    return shared_parameters(shared) if isinstance(shared, nn.Module) else list(shared)
 
 
 def _refuse(numbers: Mapping[str, Any], wrong: Callable[[float], bool], expected: str) -> None:

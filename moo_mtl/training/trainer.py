@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
-
-import torch
-from torch import nn
+from typing import Any
 
 from moo_mtl.certificate import Certificate
 from moo_mtl.data.dataset import Examples
-from moo_mtl.engines import Processes
 from moo_mtl.errors import InputError
-from moo_mtl.models.multi_head import shared_parameters
-from moo_mtl.models.synchronised import synchronised
-from moo_mtl.rules.rule import Rule, require_rule
-from moo_mtl.rules.slot import Schedule
-from moo_mtl.training import generators, precision
-from moo_mtl.training.balancer import Balancer
+from moo_mtl.training import generators
 from moo_mtl.training.batches import Data
 from moo_mtl.training.certificates import certificate
 from moo_mtl.training.checkpoint import Checkpoint
 from moo_mtl.training.history import History
 from moo_mtl.training.identity import identity
 from moo_mtl.training.loop import Loop
-from moo_mtl.training.schedules import Scheduler
 from moo_mtl.training.scoring import Scores, require_targets, score
-from moo_mtl.training.selection import Selection, selection
-from moo_mtl.training.settings import OPTIMIZERS, require_data, require_settings
+from moo_mtl.training.settings import Settings
 from moo_mtl.training.step_log import StepLog
 from moo_mtl.training.task import Task
 
-Optimizer = Literal["sgd", "adam", "adamw"] | Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
-
-class Trainer:
+class Trainer(Settings):
     """A network, its tasks, and how it is to be trained.
 
     Args:
@@ -85,62 +72,6 @@ class Trainer:
         InputError: an empty or duplicate list of tasks, a number out of range, an unknown name, or a rule that is none.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        tasks: Sequence[Task],
-        rule: Rule[Any],
-        *,
-        epochs: int,
-        batch_size: int | None = None,
-        optimizer: Optimizer = "adam",
-        lr: Schedule | None = None,
-        momentum: float = 0.0,
-        weight_decay: float = 0.0,
-        seed: int = 0,
-        shared: nn.Module | Iterable[nn.Parameter] | None = None,
-        heads: Literal["paper", "raw", "loss", "weighted"] = "paper",
-        engine: str = "auto",
-        gramian_of: nn.Module | Iterable[nn.Parameter] | None = None,
-        every: int = 1,
-        preference: Sequence[float] | None = None,
-        clip: float | None = None,
-        accumulate: int = 1,
-        precision: precision.Name = "full",
-        scheduler: Scheduler | None = None,
-        average: float | None = None,
-        certify_every: int = 0,
-        until: float | None = None,
-        select: str | Selection = "loss",
-        patience: int | None = None,
-        log_every: int = 0,
-        tensorboard: bool = False,
-        distributed: bool = False,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        require_rule(rule, "Trainer")
-        self.model = model.to(device=device, dtype=dtype)
-        self.across: Processes | None = None
-        if distributed:
-            self.model = synchronised(self.model)
-            self.across = Processes(self.model)
-        self.tasks, self.names = tuple(tasks), tuple(task.name for task in tasks)
-        self.rule, self.epochs, self.batch_size = rule, epochs, batch_size
-        self.optimizer, self.lr, self.momentum, self.weight_decay = optimizer, lr, momentum, weight_decay
-        self.seed, self.clip, self.certify_every, self.until = seed, clip, certify_every, until
-        self.accumulate, self.precision, self.scheduler, self.average = accumulate, precision, scheduler, average
-        self.patience, self.log_every, self.tensorboard = patience, log_every, tensorboard
-        self.select = selection(select)
-        self.preference = None if preference is None else torch.tensor(preference, dtype=torch.float64)
-        self.shared = _parameters(self.model if shared is None else shared)
-        require_settings(self, engine)
-        self.device, self.dtype = self.shared[0].device, self.shared[0].dtype
-        if self.preference is not None:
-            self.preference = self.preference.to(self.device)
-        self.balancing: dict[str, Any] = {"heads": heads, "engine": engine, "gramian_of": gramian_of, "every": every}
-        self.new_balancer()  # so that an option it does not know is refused here
-
     def fit(
         self,
         train: Data,
@@ -174,7 +105,7 @@ class Trainer:
         for part in parts:
             self._check_targets(part)
         first = self.across is None or self.across.first
-        require_data(self, validation is not None, log is not None or not first)
+        self.require_data(validation is not None, log is not None or not first)
         steps, keeper = None, None
         if log is not None and self.log_every and first:
             steps = StepLog(Path(log), self.log_every, self.names, self.tensorboard)
@@ -200,24 +131,6 @@ class Trainer:
         """Bounds on the distance of the model from Pareto-stationarity, for the mean losses over all of ``data``."""
         return certificate(self.model, self.tasks, self.shared, data, device=self.device, dtype=self.dtype)
 
-    def new_balancer(self) -> Balancer:
-        """A balancer before its first step."""
-        return Balancer(
-            self.rule, self.shared, seed=self.seed, certify_every=self.log_every, across=self.across, **self.balancing
-        )
-
-    def new_optimizer(self) -> torch.optim.Optimizer:
-        """An optimiser before its first step."""
-        parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        if callable(self.optimizer):
-            return self.optimizer(parameters)
-        assert self.lr is not None
-        lr = self.lr(1) if callable(self.lr) else self.lr
-        options: dict[str, Any] = {"lr": lr, "weight_decay": self.weight_decay}
-        if self.optimizer == "sgd":
-            options["momentum"] = self.momentum
-        return OPTIMIZERS[self.optimizer](parameters, **options)
-
     def _placed(self, data: Data) -> Data:
         if isinstance(data, Mapping):
             return {task: self._placed(source) for task, source in data.items()}
@@ -237,7 +150,3 @@ class Trainer:
                 if len(source) == 0:
                     raise InputError("there is no example; the data are empty")
                 require_targets(source, tasks, all_of_them=True)
-
-
-def _parameters(shared: nn.Module | Iterable[nn.Parameter]) -> list[nn.Parameter]:
-    return shared_parameters(shared) if isinstance(shared, nn.Module) else list(shared)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,10 +20,8 @@ from moo_mtl.training.certificates import half_batch_estimate
 from moo_mtl.training.precision import Precision
 from moo_mtl.training.report import StepReport
 from moo_mtl.training.scoring import labels_in, losses_of
+from moo_mtl.training.settings import Settings
 from moo_mtl.training.state import require_finite
-
-if TYPE_CHECKING:
-    from moo_mtl.training.trainer import Trainer
 
 
 class Taken(NamedTuple):
@@ -48,17 +46,17 @@ class Update:
     """What changes parameters: rule, optimiser, precision, and the average of the parameters so far.
 
     Args:
-        trainer: what does not change.
+        settings: what does not change.
     """
 
-    def __init__(self, trainer: Trainer) -> None:
-        self.trainer = trainer
-        self.optimizer = trainer.new_optimizer()
-        self.scheduler = None if trainer.scheduler is None else trainer.scheduler(self.optimizer)
-        self.balancer = trainer.new_balancer()
-        self.precision = Precision(trainer.precision, trainer.device)
-        average = None if trainer.average is None else get_ema_multi_avg_fn(trainer.average)
-        self.average = None if average is None else AveragedModel(trainer.model, multi_avg_fn=average)
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.optimizer = settings.new_optimizer()
+        self.scheduler = None if settings.scheduler is None else settings.scheduler(self.optimizer)
+        self.balancer = settings.new_balancer()
+        self.precision = Precision(settings.precision, settings.device)
+        average = None if settings.average is None else get_ema_multi_avg_fn(settings.average)
+        self.average = None if average is None else AveragedModel(settings.model, multi_avg_fn=average)
 
     @property
     def lr(self) -> float:
@@ -68,7 +66,7 @@ class Update:
     @property
     def judged(self) -> nn.Module:
         """The network that validation sees: the average, where there is one."""
-        return self.trainer.model if self.average is None else self.average.module
+        return self.settings.model if self.average is None else self.average.module
 
     def take(self, batch: Batch, step: int, weights: Tensor | None) -> Taken:
         """Step ``step``, on the batch of all processes; ``weights`` of the step before judge it where an estimate is due.
@@ -76,29 +74,29 @@ class Update:
         Raises:
             NonFiniteError: a loss or a gradient is not finite.
         """
-        trainer = self.trainer
-        if callable(trainer.lr):
+        settings = self.settings
+        if callable(settings.lr):
             for group in self.optimizer.param_groups:
-                group["lr"] = at(trainer.lr, step)
+                group["lr"] = at(settings.lr, step)
         self.optimizer.zero_grad(set_to_none=True)
-        whole, *independent = split(batch, 2) if Needs.CROSS in trainer.rule.needs else (batch,)
-        count = min(trainer.accumulate, max(len(whole), 1))
+        whole, *independent = split(batch, 2) if Needs.CROSS in settings.rule.needs else (batch,)
+        count = min(settings.accumulate, max(len(whole), 1))
         parts = [self._mine(part) for part in (split(whole, count) if count > 1 else [whole])]
-        with generators.of_process(trainer.across, trainer.seed, step, trainer.device):
+        with generators.of_process(settings.across, settings.seed, step, settings.device):
             others = [self._mine(other) for other in independent]
             for number, part in enumerate(parts, start=1):
                 report = self._backward(part, others, step, more=number < len(parts))
         started, estimate = time.perf_counter(), None
-        if trainer.certify_every and step % trainer.certify_every == 0 and weights is not None and len(whole) > 1:
-            placed = whole.to(trainer.device, trainer.dtype)
-            estimate = float(half_batch_estimate(trainer.model, trainer.tasks, trainer.shared, placed, weights))
+        if settings.certify_every and step % settings.certify_every == 0 and weights is not None and len(whole) > 1:
+            placed = whole.to(settings.device, settings.dtype)
+            estimate = float(half_batch_estimate(settings.model, settings.tasks, settings.shared, placed, weights))
         apart = time.perf_counter() - started
         moved = self._move(report)
-        if moved and Needs.AFTER in trainer.rule.needs:
-            with generators.of_process(trainer.across, trainer.seed, -step, trainer.device):
+        if moved and Needs.AFTER in settings.rule.needs:
+            with generators.of_process(settings.across, settings.seed, -step, settings.device):
                 self._observe(parts)
-        labels = labels_in(trainer.tasks, whole)
-        return Taken(report, len(whole) if labels is None else labels.to(trainer.device), moved, estimate, apart)
+        labels = labels_in(settings.tasks, whole)
+        return Taken(report, len(whole) if labels is None else labels.to(settings.device), moved, estimate, apart)
 
     def close_epoch(self, score: float | None) -> None:
         """Let the scheduler step; ``score`` of the validation data is for one that waits for a plateau."""
@@ -133,24 +131,24 @@ class Update:
 
     def _mine(self, batch: Batch) -> Batch:
         """This process's part of a batch, on the device."""
-        trainer = self.trainer
-        if trainer.across is not None:
-            batch = split(batch, trainer.across.size)[trainer.across.rank]
-        return batch.to(trainer.device, trainer.dtype)
+        settings = self.settings
+        if settings.across is not None:
+            batch = split(batch, settings.across.size)[settings.across.rank]
+        return batch.to(settings.device, settings.dtype)
 
     def _losses(self, batch: Batch) -> Tensor:
-        return losses_of(self.trainer.model, self.trainer.tasks, batch, self.precision)
+        return losses_of(self.settings.model, self.settings.tasks, batch, self.precision)
 
     def _counts(self, batch: Batch) -> Tensor | int:
-        labels = labels_in(self.trainer.tasks, batch)
+        labels = labels_in(self.settings.tasks, batch)
         return len(batch) if labels is None else labels
 
     def _backward(self, batch: Batch, others: Sequence[Batch], step: int, more: bool) -> StepReport:
-        trainer = self.trainer
-        losses, labels = self._losses(batch), labels_in(trainer.tasks, batch)
-        if trainer.across is None and losses.device.type == "cpu":  # elsewhere looking would stall the device
+        settings = self.settings
+        losses, labels = self._losses(batch), labels_in(settings.tasks, batch)
+        if settings.across is None and losses.device.type == "cpu":  # elsewhere looking would stall the device
             self._refuse(losses, step)
-        alone = trainer.across is None and trainer.accumulate == 1
+        alone = settings.across is None and settings.accumulate == 1
         try:
             return self.balancer.backward(
                 losses,
@@ -159,21 +157,21 @@ class Update:
                 present=None if labels is None or not alone else labels > 0,
                 counts=None if alone else self._counts(batch),
                 accumulate=more,
-                preference=trainer.preference,
+                preference=settings.preference,
                 scaler=self.precision.scaler,
             )
         except NonFiniteError as error:
-            raise NonFiniteError(f"{error} (tasks from 0: {', '.join(trainer.names)})") from error
+            raise NonFiniteError(f"{error} (tasks from 0: {', '.join(settings.names)})") from error
 
     def _refuse(self, losses: Tensor, step: int) -> None:
-        require_finite(self.trainer.names, torch.where(losses.isfinite(), 0, step))
+        require_finite(self.settings.names, torch.where(losses.isfinite(), 0, step))
 
     def _move(self, report: StepReport) -> bool:
-        trainer, scaler = self.trainer, self.precision.scaler
-        if trainer.clip is not None:
+        settings, scaler = self.settings, self.precision.scaler
+        if settings.clip is not None:
             if scaler is not None:
                 scaler.unscale_(self.optimizer)
-            torch.nn.utils.clip_grad_norm_(trainer.model.parameters(), trainer.clip)
+            torch.nn.utils.clip_grad_norm_(settings.model.parameters(), settings.clip)
         if scaler is None:
             self.optimizer.step()
         else:
@@ -182,17 +180,17 @@ class Update:
             if not bool(report.finite):  # the scaler has waited for the device already
                 return False
         if self.average is not None:
-            self.average.update_parameters(trainer.model)
+            self.average.update_parameters(settings.model)
         return True
 
     def _observe(self, parts: Sequence[Batch]) -> None:
         """Show the rule the losses after the step, on the batch as a whole."""
-        with torch.no_grad(), _buffers_kept(self.trainer.model):
+        with torch.no_grad(), _buffers_kept(self.settings.model):
             if len(parts) == 1:
                 self.balancer.observe(self._losses(parts[0]), self._counts(parts[0]))
                 return
             losses = torch.stack([self._losses(part) for part in parts])
-            counts = torch.stack([torch.as_tensor(self._counts(part)).expand(len(self.trainer.tasks)) for part in parts])
+            counts = torch.stack([torch.as_tensor(self._counts(part)).expand(len(self.settings.tasks)) for part in parts])
             counts = counts.to(losses.device)
             total = counts.sum(dim=0)
             self.balancer.observe((losses * counts).sum(dim=0) / total.clamp(min=1), total)
