@@ -15,7 +15,6 @@ the projection of the mean gradient onto the dual cone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -23,6 +22,7 @@ from torch import Tensor
 
 from moo_mtl.solvers.nonnegative_qp import nonnegative_qp
 from moo_mtl.solvers.normal_form import NormalForm, times
+from moo_mtl.solvers.regions import Piece, Quadratic, Region
 
 SHIFTS = 40  # tried on CPU at most; three are typical
 TOUCHING = 1e-6  # relative excess at which a point of the path counts as one where the constraint touches
@@ -41,22 +41,6 @@ class Mean(NamedTuple):
         weights = form.present.double() / form.present.sum(dim=-1, keepdim=True).clamp(min=1)
         products = times(form.gramian, weights)
         return cls(weights, products, (weights * products).sum(dim=-1).clamp(min=0))
-
-
-class Piece(NamedTuple):
-    r"""The path on one support, :math:`y = p + \sigma q`, by its inner products; every field ``[...]``."""
-
-    pp: Tensor  # p'Cp
-    pq: Tensor
-    qq: Tensor
-    ap: Tensor  # a'p
-    aq: Tensor
-    square: Tensor  # |g_0|^2
-
-
-Quadratic = tuple[Tensor, Tensor, Tensor]  # (c0, c1, c2) of c0 + 2 c1 s + c2 s^2
-Excess = Callable[[Piece], Quadratic]  # by how much the shift s violates the constraint on this piece, as a quadratic
-Outside = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # whether (y'Cy, a'y, |g_0|^2, s) violates the constraint
 
 
 class Path(NamedTuple):
@@ -87,23 +71,21 @@ class Path(NamedTuple):
         """The end at infinity: y with which g_0 is projected onto the dual cone, ``[B, K]``."""
         return nonnegative_qp(self.cosines, -self.a, self.acting, self.noise, start=self.a < 0)
 
-    def violates(self, outside: Outside, y: Tensor, shift: Tensor) -> Tensor:
-        """Whether the constraint is violated at ``y`` and ``shift``, ``[B]``."""
+    def violates(self, region: Region, y: Tensor, shift: Tensor) -> Tensor:
+        """Whether the direction of ``y`` and ``shift`` is outside the region, ``[B]``."""
         length = (times(self.cosines, y) * y).sum(dim=-1).clamp(min=0)
-        return outside(length, (self.a * y).sum(dim=-1), self.square, shift)
+        return region.outside(length, (self.a * y).sum(dim=-1), self.square, shift)
 
-    def touches(self, excess: Excess, y: Tensor, shift: Tensor) -> Tensor:
+    def touches(self, region: Region, y: Tensor, shift: Tensor) -> Tensor:
         """Whether the constraint holds with equality at ``y`` and ``shift``; on a dependent support a root may be rounding."""
         length, nothing = (times(self.cosines, y) * y).sum(dim=-1), torch.zeros_like(shift)
-        c0, c1, c2 = excess(Piece(length, nothing, nothing, (self.a * y).sum(dim=-1), nothing, self.square))
+        c0, c1, c2 = region.excess(Piece(length, nothing, nothing, (self.a * y).sum(dim=-1), nothing, self.square))
         terms = torch.stack([c0, 2 * c1 * shift, c2 * shift.square()])
         return terms.sum(dim=0).abs() <= TOUCHING * terms.abs().sum(dim=0)
 
 
-def search(
-    path: Path, excess: Excess, outside: Outside, moving: Tensor, beyond: Tensor, projection: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The point y ``[B, K]`` and shift of the path where the constraint touches, or its start where that never binds.
+def search(path: Path, region: Region, moving: Tensor, beyond: Tensor, projection: Tensor) -> tuple[Tensor, Tensor]:
+    """The point y ``[B, K]`` and shift of the path where the region is touched, or its start where that is inside.
 
     Newton's method between a lower and an upper bound of the shift: the next shift is the root on the last one's support.
     Members that are not ``moving`` stay at the start; those ``beyond`` are searched on the part of the path after infinity,
@@ -116,9 +98,9 @@ def search(
     low, high = torch.zeros_like(path.square), torch.full_like(path.square, torch.inf)
     y = nonnegative_qp(H, ahead, path.acting, path.noise)
     answer, found = y, low.clone()
-    bound = moving & (beyond | path.violates(outside, y, low))
+    bound = moving & (beyond | path.violates(region, y, low))
     y = torch.where(beyond.unsqueeze(-1), projection, y)
-    shift = _piece(path, H, sign, y, low, excess)[0]
+    shift = _piece(path, H, sign, y, low, region)[0]
     where = torch.arange(len(low), device=low.device)
     for _ in range(SHIFTS if cpu else SHIFTS_MASKED):
         if cpu:
@@ -133,18 +115,18 @@ def search(
         shift = torch.where(bound, torch.where(within, shift, _between(low, high)), 1.0)
         b = sign.unsqueeze(-1) * path.t - shift.unsqueeze(-1) * path.a
         y = nonnegative_qp(H, b, path.acting, path.noise, start=y > 0)
-        root, exact = _piece(path, H, sign, y, shift, excess)
-        early = path.violates(outside, y, shift) == (sign > 0)
+        root, exact = _piece(path, H, sign, y, shift, region)
+        early = path.violates(region, y, shift) == (sign > 0)
         low, high = torch.where(early, shift, low), torch.where(early, high, shift)
         answer[where] = torch.where(bound.unsqueeze(-1), exact, answer[where])
         found[where] = torch.where(bound, shift, found[where])
         settled = (root - shift).abs() <= 1e-9 * shift  # the gap is of second order in the shift
-        bound = bound & ~(settled & path.touches(excess, y, shift))
+        bound = bound & ~(settled & path.touches(region, y, shift))
         shift = root
     return answer, found
 
 
-def _piece(path: Path, H: Tensor, sign: Tensor, y: Tensor, shift: Tensor, excess: Excess) -> tuple[Tensor, Tensor]:
+def _piece(path: Path, H: Tensor, sign: Tensor, y: Tensor, shift: Tensor, region: Region) -> tuple[Tensor, Tensor]:
     """The shift at which the constraint touches on the support of ``y``, and the point at ``shift`` there, else ``y``."""
     free = (y > 0).to(y.dtype)
     M = H * (free.unsqueeze(-1) * free.unsqueeze(-2))
@@ -154,13 +136,13 @@ def _piece(path: Path, H: Tensor, sign: Tensor, y: Tensor, shift: Tensor, excess
     p, q = both.unbind(dim=-1)
     Cp, Cq = (path.cosines @ both).unbind(dim=-1)
     pp, pq, qq = (p * Cp).sum(dim=-1), (p * Cq).sum(dim=-1), (q * Cq).sum(dim=-1)
-    c0, c1, c2 = excess(Piece(pp, pq, qq, (path.a * p).sum(dim=-1), (path.a * q).sum(dim=-1), path.square))
+    c0, c1, c2 = region.excess(Piece(pp, pq, qq, (path.a * p).sum(dim=-1), (path.a * q).sum(dim=-1), path.square))
     at = p + shift.unsqueeze(-1) * q
     valid = at.amin(dim=-1) >= -1e-9 * at.abs().amax(dim=-1)  # else the support is degenerate, and its system singular
     return _root((sign * c0, sign * c1, sign * c2)), torch.where(valid.unsqueeze(-1), at.clamp(min=0), y)
 
 
-def _root(quadratic: Quadratic) -> Tensor:
+def _root(quadratic: Quadratic[Tensor]) -> Tensor:
     """Where the excess turns from positive to negative; infinite if it stays positive."""
     c0, c1, c2 = quadratic
     inside = c1 * c1 - c0 * c2

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
-from moo_mtl.solvers import chunks, fast, reference, single, single_cagrad
+from moo_mtl.solvers import chunks, fast, reference, single, single_trust_region
 from moo_mtl.solvers.backend import ACCURACY, Backend, Constraints, as_judged, wants_cvxpy
 from moo_mtl.solvers.min_norm import simplex_weights
 from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, times
-from moo_mtl.solvers.shifted_path import Mean, Path, Piece, Quadratic, search, square_length
+from moo_mtl.solvers.regions import Ball, Cone
+from moo_mtl.solvers.shifted_path import Mean, Path, search, square_length
 from moo_mtl.solvers.solution import Solution
 
 STATIONARY = 16  # times K eps: squared distance of the hull from 0 that rounding hides, relative to the largest gradient
@@ -58,7 +59,8 @@ def cagrad(
         raise InputError(f"cagrad: c must be finite and at least 0, found {c}")
     if c > 0 and fast.applies(gramian, present, backend, extra_constraints):
         return fast.solve("cagrad", gramian, lambda left: _in_ball(normal_form(left), c), c)
-    if c > 0 and single.applies(gramian, present, backend, extra_constraints) and (alone := single_cagrad.cagrad(gramian, c)):
+    one = c > 0 and single.applies(gramian, present, backend, extra_constraints)
+    if one and (alone := single_trust_region.cagrad(gramian, c)):
         return alone
     if extra_constraints is None and chunks.many(gramian, present, backend):
         return chunks.in_chunks(lambda part: cagrad(part, c), gramian)
@@ -101,6 +103,9 @@ def conicgrad(
     """
     if not 0 <= c < 1:
         raise InputError(f"conicgrad: c is a cosine in [0, 1), found {c}")
+    one = single.applies(gramian, present, backend, extra_constraints)
+    if one and (alone := single_trust_region.conicgrad(gramian, c)):
+        return alone
     form = normal_form(gramian, present)
     mean = Mean.of(form)
     if wants_cvxpy(backend, extra_constraints):
@@ -108,24 +113,10 @@ def conicgrad(
         return as_judged(_certified_cone(form._replace(noise=ACCURACY), mean, c, w, weights), extra_constraints)
     nearest = simplex_weights(form)
     moving = square_length(form, nearest) > STATIONARY * form.noise * form.norms.shape[-1]
-
-    def excess(on: Piece) -> Quadratic:
-        # |g_0|^2 c^2 |d|^2 - (g_0'd)^2 for d = sum_k y_k g_k / n_k + s g_0
-        edge, forward = c * c * on.square, on.aq + on.square
-        return (
-            edge * on.pp - on.ap * on.ap,
-            edge * (on.pq + on.ap) - on.ap * forward,
-            edge * (on.qq + 2 * on.aq + on.square) - forward * forward,
-        )
-
-    def outside(length: Tensor, along: Tensor, square: Tensor, shift: Tensor) -> Tensor:
-        reach = length + 2 * shift * along + shift.square() * square
-        return along + shift * square < c * (square * reach.clamp(min=0)).sqrt()
-
-    path = Path.of(form, mean)
+    region, path = Cone(c), Path.of(form, mean)
     projection = path.projection()
-    beyond = path.violates(outside, projection, torch.ones_like(path.square))  # then no direction of the cone improves all
-    y, shift = search(path, excess, outside, moving.reshape(-1) & ~beyond, torch.zeros_like(beyond), projection)
+    beyond = path.violates(region, projection, torch.ones_like(path.square))  # then no direction of the cone improves all
+    y, shift = search(path, region, moving.reshape(-1) & ~beyond, torch.zeros_like(beyond), projection)
     w = (torch.where(beyond.unsqueeze(-1), projection, y) / path.norms).reshape(form.norms.shape)
     w = torch.where(moving.unsqueeze(-1), w, nearest)
     moving = moving & ~beyond.reshape(moving.shape)
@@ -140,16 +131,10 @@ def _in_ball(form: NormalForm, c: float) -> Solution:
     mean = Mean.of(form)
     moving = square_length(form, simplex_weights(form)) > STATIONARY * form.noise * form.norms.shape[-1]
 
-    def excess(on: Piece) -> Quadratic:
-        return on.pp, on.pq, on.qq - c * c * on.square
-
-    def outside(length: Tensor, along: Tensor, square: Tensor, shift: Tensor) -> Tensor:
-        return length >= shift.square() * c * c * square
-
-    path = Path.of(form, mean)
+    region, path = Ball(c), Path.of(form, mean)
     projection = path.projection()
-    beyond = path.violates(outside, projection, torch.ones_like(path.square))
-    y, _ = search(path, excess, outside, moving.reshape(-1) | beyond, beyond, projection)
+    beyond = path.violates(region, projection, torch.ones_like(path.square))
+    y, _ = search(path, region, moving.reshape(-1) | beyond, beyond, projection)
     w = (y * path.t).reshape(form.norms.shape)
     moved = _certified_ball(form, mean, c, w / w.sum(dim=-1, keepdim=True).clamp(min=1e-300))
     still = ~moving & ~beyond.reshape(moving.shape)
