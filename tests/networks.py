@@ -170,6 +170,19 @@ def tied_own() -> Build:
     return parameters[:2], losses
 
 
+def widened() -> Build:
+    """Heads that broadcast what the trunk gives, twice, and one that reads it as it is."""
+    trunk = nn.Sequential(nn.Linear(5, 30), nn.Tanh(), nn.Linear(30, 1)).double()
+    left, right = (nn.Parameter(torch.randn(1, 3, dtype=torch.float64)) for _ in range(2))
+    x = torch.randn(BATCH, 5, dtype=torch.float64)
+
+    def losses() -> Tensor:
+        z = trunk(x)
+        return torch.stack([(z * left + z).square().mean(), (right + z).exp().mean(), (z - 1).square().mean()])
+
+    return list(trunk.parameters()), losses
+
+
 NETWORKS: dict[str, Callable[[], Build]] = {
     build.__name__: build
     for build in (
@@ -185,5 +198,6 @@ NETWORKS: dict[str, Callable[[], Build]] = {
         losses_of_one_tensor,
         tied_head,
         tied_own,
+        widened,
     )
 }

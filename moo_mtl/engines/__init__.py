@@ -2,16 +2,20 @@
 
 from moo_mtl.engines.choose import ENGINES, Choice, Engine, choose
 from moo_mtl.engines.distributed import Processes, reduced
+from moo_mtl.engines.features import features
 from moo_mtl.engines.graph import leaves
+from moo_mtl.engines.layered import layered
 from moo_mtl.engines.look import Look
 from moo_mtl.engines.looped import looped
-from moo_mtl.engines.split import features, layered, vmapped
+from moo_mtl.engines.sweep import NotBatchedError
+from moo_mtl.engines.vmapped import vmapped
 
 __all__ = [
     "ENGINES",
     "Choice",
     "Engine",
     "Look",
+    "NotBatchedError",
     "Processes",
     "choose",
     "features",

@@ -7,13 +7,16 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
+from moo_mtl.engines.convolution import narrow_convolutions
 from moo_mtl.engines.dense import dense_layers
+from moo_mtl.engines.features import features
 from moo_mtl.engines.graph import anatomy, operations
+from moo_mtl.engines.layered import layered
 from moo_mtl.engines.look import Look
 from moo_mtl.engines.looped import looped
 from moo_mtl.engines.passes import reentrant
 from moo_mtl.engines.products import products
-from moo_mtl.engines.split import features, layered, vmapped
+from moo_mtl.engines.vmapped import vmapped
 from moo_mtl.errors import InputError
 from moo_mtl.observation import Needs
 
@@ -103,13 +106,17 @@ def _by_graph(losses: Tensor, shared: Sequence[Tensor], rows_for: str | None) ->
         return Choice("looped", "an embedding of the trunk has sparse gradients, which are written out one task at a time")
     body = anatomy(losses)
     kinds = [node.name() for node in body.nodes]
-    if any("Convolution" in kind for kind in kinds):
-        return Choice("looped", "the trunk convolves, and a convolution's weight gradients cost the same in every engine")
     if any("SyncBatchNorm" in kind for kind in kinds):
         return Choice("looped", "batch normalisation over several processes takes one task's pass at a time")
     if any("Checkpoint" in kind or "Compiled" in kind for kind in kinds):
         return Choice("looped", "the trunk holds operations that cannot be taken apart")
     n_tasks, size = losses.shape[-1], sum(parameter.numel() for parameter in shared)
+    if any("Convolution" in kind for kind in kinds):
+        narrow = [] if rows_for else narrow_convolutions(body, shared, n_tasks)
+        if narrow:
+            channels = " and ".join(f"{layer.weight.shape[1]} to {layer.weight.shape[0]}" for layer in narrow[:2])
+            return Choice("gramian", f"weight gradients of convolutions of few channels ({channels}) cost less all at once")
+        return Choice("looped", "the trunk convolves, and a wide convolution's weight gradients cost the same in every engine")
     if n_tasks * size <= _SMALL:
         return Choice(
             "vmapped", f"K = {n_tasks} gradients of {size} parameters are so small that calls cost more than arithmetic"

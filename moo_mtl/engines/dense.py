@@ -35,8 +35,6 @@ class Dense:
 
     def gramian(self, delta: Tensor) -> Tensor:
         """Inner products of the tasks' gradients from the gradients at the output, ``[K, B, m]`` to ``[K, K]`` float64."""
-        if delta.numel() == 0:
-            return delta.new_zeros(len(delta), len(delta)).double()
         wide = torch.promote_types(delta.dtype, torch.float32)  # sums of bfloat16 numbers keep float32's digits
         inputs, delta = self.inputs.to(wide), delta.to(wide)
         between = inputs @ inputs.mT + (0 if self.bias is None else 1)
@@ -45,10 +43,6 @@ class Dense:
 
     def write(self, weights: Tensor, delta: Tensor, places: dict[int, Tensor]) -> None:
         """Write the gradients of the weighted sum of the tasks to ``places``, flat, by ``id`` of the parameter."""
-        if delta.numel() == 0:
-            for parameter in self.parameters:
-                places[id(parameter)].zero_()
-            return
         place = places[id(self.weight)].view_as(self.weight)
         total = (weights.to(place.dtype) @ delta.to(place.dtype).flatten(1)).reshape(delta.shape[1:])
         torch.mm(total.mT, self.inputs.to(place.dtype), out=place)

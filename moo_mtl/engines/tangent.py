@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from moo_mtl.engines.convolution import convolution_at
 from moo_mtl.engines.dense import dense_at
 from moo_mtl.engines.graph import Node
 
@@ -57,22 +58,12 @@ def _dense(node: Node) -> Tangent | None:
 
 
 def _convolution(node: Node) -> Tangent | None:
-    if node.name() != "ConvolutionBackward0":
+    layer = convolution_at(node)
+    if layer is None:
         return None
-    weight, bias = (getattr(below, "variable", None) for below, _ in node.next_functions[1:3])
-    if weight is None or (bias is None and node._saved_bias_sym_sizes_opt is not None):
-        return None
-    inputs = node._saved_input.detach()
-    geometry = (
-        node._saved_stride,
-        node._saved_padding,
-        node._saved_dilation,
-        node._saved_transposed,
-        node._saved_output_padding,
-        node._saved_groups,
-    )
 
     def moved(changes: Changes) -> Tensor:
-        return torch.convolution(inputs, changes[id(weight)], None if bias is None else changes[id(bias)], *geometry)
+        bias = None if layer.bias is None else changes[id(layer.bias)]
+        return torch.convolution(layer.inputs, changes[id(layer.weight)], bias, *layer.geometry)
 
-    return Tangent(node, [weight] if bias is None else [weight, bias], moved)
+    return Tangent(node, layer.parameters, moved)

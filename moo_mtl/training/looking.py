@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
 
-from moo_mtl.engines import ENGINES, Choice, Look, Processes, choose, looped, reduced
+from moo_mtl.engines import ENGINES, Choice, Look, NotBatchedError, Processes, choose, looped, reduced
 from moo_mtl.engines import features as at_features
 from moo_mtl.engines.passes import unspent
 from moo_mtl.observation import Needs
@@ -57,16 +58,26 @@ class Looking:
                 self.engine, batch.graph, self.shared, self.rule.name, self.rule.needs, self._rows_for(gathering)
             )
         self.chosen = self._choices[gathering]
-        engine = ENGINES[self.chosen[0]]
+        try:
+            look = self._taken(batch, gathering, features, retain_graph)
+        except NotBatchedError as error:
+            why = f"this model cannot be batched ({error})"
+            warnings.warn(f"engine {self.chosen.name!r}: {why}; one pass per task is made instead", stacklevel=4)
+            self.chosen = self._choices[gathering] = Choice("looped", why)
+            look = self._taken(batch, gathering, features, retain_graph)
+        return look if self.across is None else reduced(look, self.across, batch.own)
+
+    def _taken(self, batch: Batch, gathering: bool, features: Tensor | None, retain_graph: bool) -> Look:
+        assert self.chosen is not None
+        engine = ENGINES[self.chosen.name]
         if features is not None and engine is at_features:
             return at_features(batch.graph, self.shared, batch.own, retain_graph, batch.here, batch.seed, features)
         if engine is looped and not gathering and not self.rule.needs & _ROWS and batch.losses.device.type == "cpu":
             # Nobody sees the rows after the step, so the next one may write over them. An accelerator's allocator keeps them.
             look = looped(batch.graph, self.shared, batch.own, retain_graph, batch.here, batch.seed, self._rows)
             self._rows = look.rows
-        else:
-            look = engine(batch.graph, self.shared, batch.own, retain_graph, batch.here, batch.seed)
-        return look if self.across is None else reduced(look, self.across, batch.own)
+            return look
+        return engine(batch.graph, self.shared, batch.own, retain_graph, batch.here, batch.seed)
 
     def rows(self, batch: Batch) -> Tensor:
         """Rows of an independent batch, ``[..., K, D]``, from the engine that the step itself took."""
