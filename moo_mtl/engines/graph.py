@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,9 +58,6 @@ class Anatomy:
         cuts: the edges that lead from a task's own part into the common part.
         reach: for each task, which of ``cuts`` its own part leads to.
         own: for each task, the leaves that its own part leads to (they may be reached through the common part as well).
-        doors: for each task, the operations of its own part next to the common part: which of their inputs lead to which of
-            ``cuts``, as pairs.
-        apart: whether the tasks' own parts have no operation and no leaf in common.
         common: the leaves that the common part leads to.
         nodes: the operations of the common part.
         uses: how many operations use each leaf, by ``id``.
@@ -70,8 +67,6 @@ class Anatomy:
     cuts: Sequence[GradientEdge]
     reach: Sequence[Sequence[int]]
     own: Sequence[Sequence[Tensor]]
-    doors: Sequence[Mapping[Node, Sequence[tuple[int, int]]]]
-    apart: bool
     common: Sequence[Tensor]
     nodes: Sequence[Node]
     uses: Counter[int]
@@ -95,39 +90,26 @@ def anatomy(losses: Tensor, here: Sequence[bool] | None = None) -> Anatomy:
     cuts: dict[tuple[Node, int], int] = {}
     reach: list[list[int]] = []
     own: list[list[Tensor]] = []
-    doors: list[dict[Node, list[tuple[int, int]]]] = []
     uses: Counter[int] = Counter()
-    apart, taken = bool(starts), set[Node]()
     for start in starts:
         reached: dict[int, None] = {}
         private: dict[int, Tensor] = {}
-        ways: dict[Node, list[tuple[int, int]]] = {}
-        waiting: list[tuple[Node, int, Node, int]] = [(*_edge(start), None, 0)]
-        seen = set()
+        waiting, seen = [_edge(start)], set()
         while waiting:
-            node, number, above, slot = waiting.pop()
+            node, number = waiting.pop()
             if node is None:
                 continue
             leaf = getattr(node, "variable", None)
             if leaf is not None:
                 private[id(leaf)] = leaf
                 uses[id(leaf)] += 1
-                seen.add(node)
             elif node in base:
-                cut = cuts.setdefault((node, number), len(cuts))
-                reached[cut] = None
-                if above is None:
-                    apart = False  # a loss that is itself an output of the common part has no operation of its own
-                else:
-                    ways.setdefault(above, []).append((slot, cut))
+                reached[cuts.setdefault((node, number), len(cuts))] = None
             elif node not in seen:
                 seen.add(node)
-                waiting.extend((*below, node, slot) for slot, below in enumerate(node.next_functions))
-        apart = apart and taken.isdisjoint(seen)
-        taken |= seen
+                waiting.extend(node.next_functions)
         reach.append(list(reached))
         own.append(list(private.values()))
-        doors.append(ways)
 
     common: dict[int, Tensor] = {}
     shared = [node for node in owner if node in base]
@@ -138,7 +120,7 @@ def anatomy(losses: Tensor, here: Sequence[bool] | None = None) -> Anatomy:
                 common[id(leaf)] = leaf
                 uses[id(leaf)] += 1
     edges = [GradientEdge(node, number) for node, number in cuts]
-    return Anatomy(starts, edges, reach, own, doors, apart, list(common.values()), shared, uses)
+    return Anatomy(starts, edges, reach, own, list(common.values()), shared, uses)
 
 
 def _edge(root: Root | None) -> tuple[Node, int]:
