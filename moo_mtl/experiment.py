@@ -29,7 +29,7 @@ class Record:
     @property
     def alone(self) -> bool:
         """Whether the run is of one task by itself, for the others to be compared with."""
-        return isinstance(self.config, TrainRun) and self.config.tasks is not None and len(self.config.tasks) == 1
+        return isinstance(self.config, TrainRun) and self.config.alone is not None
 
     @property
     def metrics(self) -> dict[str, Any]:

@@ -80,6 +80,13 @@ def test_single_tasks_are_trained_with_every_seed(experiment):
     assert [read.label(single) for single in read.singles][::2] == ["left alone", "mgda on 2 tasks"]
 
 
+def test_a_task_trained_alone_has_no_preference_among_tasks(experiment):
+    text = 'kind="train"\ndata="d"\nmodel="m"\nrule="stch"\nepochs=1\nlr=0.1\npreference=[1, 1]\nsingle_tasks=["left"]'
+    together, alone = experiment(text).singles
+    assert (together.preference, alone.preference) == ([1.0, 1.0], None)
+    assert [experiment(text).label(single) for single in (together, alone)] == ["stch", "left alone"]
+
+
 @pytest.mark.parametrize(
     ("override", "key", "value"),
     [

@@ -33,8 +33,8 @@ class Experiment:
 
         Other keys follow where they differ between the runs, but for the seed.
         """
-        if isinstance(single, TrainRun) and single.tasks is not None and len(single.tasks) == 1:
-            rule = f"{single.tasks[0]} alone"
+        if isinstance(single, TrainRun) and single.alone:
+            rule = f"{single.alone} alone"
         else:
             rule = single.rule.name if self._namesakes[single.rule.name] == 1 else str(single.rule)
             if isinstance(single, TrainRun) and single.tasks is not None:
@@ -48,7 +48,8 @@ class Experiment:
     @cached_property
     def _varied(self) -> list[str]:
         keys = [key for key in type(self.singles[0]).model_fields if key not in ("rule", "seed", "tasks")]
-        return [key for key in keys if len({str(getattr(single, key)) for single in self.singles}) > 1]
+        several = [one for one in self.singles if not (isinstance(one, TrainRun) and one.alone)]
+        return [key for key in keys if len({str(getattr(one, key)) for one in several or self.singles}) > 1]
 
 
 def read(file: Path, overrides: Sequence[str] = (), *, quick: bool = False) -> Experiment:
@@ -104,8 +105,9 @@ def _experiment(file: Path, table: dict[str, Any]) -> Experiment:
     tables = grid.expand({**rule, **rest, **seed}, LISTS)
     if header.single_tasks and kind != "train":
         raise InputError('single_tasks is a key of kind = "train" only; a problem has no tasks to train alone')
+    alone = {key: value for key, value in rest.items() if key != "preference"}  # which is one number for each of all tasks
     for task in header.single_tasks:
-        tables += grid.expand({"rule": "equal", **rest, "tasks": [task], **seed}, LISTS)
+        tables += grid.expand({"rule": "equal", **alone, "tasks": [task], **seed}, LISTS)
     singles = [checked(KINDS[kind], _with_own_table(file, table)) for table in tables]
     seen: set[str] = set()
     for one in singles:

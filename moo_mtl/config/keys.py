@@ -125,6 +125,11 @@ class TrainRun(Single):
     select: Literal["loss", "metric"] = "loss"
     dtype: Literal["float32", "float64", "bfloat16"] = "float32"
 
+    @property
+    def alone(self) -> str | None:
+        """The task, where one is trained by itself for the others to be compared with."""
+        return self.tasks[0] if self.tasks is not None and len(self.tasks) == 1 else None
+
 
 class FrontRun(Single):
     """A front of networks on a data set, for some seeds and learning rates at once; ``StackTrainer`` explains the keys.

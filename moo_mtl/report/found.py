@@ -36,7 +36,7 @@ class Found:
     @property
     def alone(self) -> bool:
         """Whether it trains one task by itself, for the others to be compared with."""
-        return isinstance(self.config, TrainRun) and self.config.tasks is not None and len(self.config.tasks) == 1
+        return isinstance(self.config, TrainRun) and self.config.alone is not None
 
     @property
     def finished(self) -> bool:
