@@ -78,6 +78,11 @@ def records(collection: Collection, root: Path) -> list[Record]:
     return found
 
 
+def absent(collection: Collection, root: Path) -> list[str]:
+    """The experiments that a figure has to do without: those that have no finished run."""
+    return [name for name in collection.experiments if not _finished(root / name)]
+
+
 def as_is(experiment: Experiment, root: Path) -> list[Record]:
     """Those runs of an experiment that are finished, by whatever sources they were computed.
 

@@ -78,7 +78,7 @@ class _Lines:
             self._rarely(f"{self._counts()}, about {seconds:.0f} s left")
 
     def total(self) -> None:
-        if not self.each:
+        if self.runs and not self.each:
             self.say(self._counts())
 
     def _counts(self) -> str:

@@ -13,6 +13,7 @@ from moo_mtl.config import Choice
 from moo_mtl.experiment import Record
 from moo_mtl.plotting import style
 from moo_mtl.statistics.compare import Contender, Place
+from moo_mtl.statistics.spread import Spread
 
 
 def places(records: Sequence[Record]) -> tuple[Place, ...]:
@@ -36,9 +37,8 @@ def name(rule: str, parameters: Mapping[str, Any] | None = None) -> str:
     return f"{rule.rpartition(':')[2]} {json.dumps(parameters or {}, sort_keys=True)}"
 
 
-def mark(ax: Axes, x: float, contender: Contender, look: style.Look, **marker: Any) -> None:
-    """The mean over seeds with its 95 % interval, where there are several seeds."""
-    value = contender.delta_m
+def mark(ax: Axes, x: float, value: Spread, look: style.Look, **marker: Any) -> None:
+    """The mean with its 95 % interval, where there is one."""
     if value.low is not None and value.high is not None:
         ax.plot((x, x), (value.low, value.high), color=look.colour, linewidth=1)
     ax.plot(x, value.mean, marker=look.marker, color=look.colour, linestyle="none", **marker)

@@ -56,8 +56,8 @@ def _logarithms(ax: Axes, found: dict[str, Contender]) -> None:
         if after is not None:
             arrow = {"arrowstyle": "->", "color": drawn.colour, "linewidth": 1}
             ax.annotate("", (x, after.delta_m.mean), (x, before.delta_m.mean), arrowprops=arrow)
-            mark(ax, x, after, drawn)
-        mark(ax, x, before, drawn, markerfacecolor="white")
+            mark(ax, x, after.delta_m, drawn)
+        mark(ax, x, before.delta_m, drawn, markerfacecolor="white")
     ax.set_xticks(range(len(shown)), shown, rotation=45, ha="right", rotation_mode="anchor")
     ax.set_title("hollow: plain, filled: after log")
 
@@ -79,7 +79,7 @@ def _averages(ax: Axes, found: dict[str, Contender]) -> None:
             parameters = ({} if beta == 0.5 else {"beta": beta}) if sigma else {"beta": beta, "sigma": sigma}
             one = found.get(name("db-mtl", parameters))
             if one is not None:
-                mark(ax, beta, one, drawn)
+                mark(ax, beta, one.delta_m, drawn)
                 line.append((beta, one.delta_m.mean))
         ax.plot(*zip(*line, strict=True), color=drawn.colour, linestyle=drawn.line)
         if line:
@@ -94,7 +94,7 @@ def _averages(ax: Axes, found: dict[str, Contender]) -> None:
 
 def _row(ax: Axes, contenders: dict[str, Contender], rule: str) -> None:
     for x, one in enumerate(contenders.values()):
-        mark(ax, x, one, style.look("equal" if one.rule == "equal" else "db-mtl"))
+        mark(ax, x, one.delta_m, style.look("equal" if one.rule == "equal" else "db-mtl"))
         ax.annotate(
             f"{one.delta_m.mean:.1f}", (x, one.delta_m.mean), xytext=(0, 5), textcoords="offset points", ha="center", size=6.5
         )

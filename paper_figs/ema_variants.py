@@ -26,13 +26,13 @@ def draw(records: Sequence[Record]) -> Figure:
             for x, variant in enumerate(VARIANTS):
                 one = found.get(name("ema", {"variant": variant}))
                 if one is not None:
-                    mark(above, x, one, style.numbered(x))
+                    mark(above, x, one.delta_m, style.numbered(x))
             above.set_xticks(range(len(VARIANTS)), [f"V{x + 1}" for x in range(len(VARIANTS))])
             drawn, line = style.look("ema"), []
             for x, decay in enumerate(DECAYS):
                 one = found.get(name("ema", {"variant": "inverse"} if decay == 0.9 else {"decay": decay}))
                 if one is not None:
-                    mark(below, x, one, drawn)
+                    mark(below, x, one.delta_m, drawn)
                     line.append((x, one.delta_m.mean))
             below.plot(*zip(*line, strict=True), color=drawn.colour)
             below.set_xticks(range(len(DECAYS)), [f"{decay:g}" for decay in DECAYS])

@@ -30,7 +30,7 @@ def draw(records: Sequence[Record]) -> Figure:
         drawn = style.look("bmtl")
         curve = sorted((temperatures[one.rule], one) for one in by_rule(place, records).values() if one.rule.startswith("bmtl"))
         for temperature, one in curve:
-            mark(ax, temperature, one, drawn)
+            mark(ax, temperature, one.delta_m, drawn)
         ax.plot([t for t, _ in curve], [one.delta_m.mean for _, one in curve], color=drawn.colour, label="BMTL")
         for rule, label in CLASSES.items():
             for one in place.contenders:

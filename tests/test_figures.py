@@ -152,10 +152,26 @@ def test_a_collection_shows_the_latest_finished_runs(tmp_path):
         with run.writing():
             run.begin()
             run.finish({"loss": loss}, {"seconds": 1.0})
+    assert collection.absent(shown, tmp_path) == ["other"]
     (record,) = collection.records(shown, tmp_path)
     assert record.metrics == {"loss": 2.0}
     assert record.config == single
     assert not record.alone
+
+
+def test_a_collection_is_drawn_from_what_there_is_and_says_what_is_missing(tmp_path):
+    (tmp_path / "toy.toml").write_text(TOY)
+    (tmp_path / "script.py").write_text(SCRIPT)
+    (tmp_path / "some.toml").write_text('kind = "collect"\nexperiments = ["toy", "other"]\nfigures = ["script.py"]\n')
+    (tmp_path / "none.toml").write_text('kind = "collect"\nexperiments = ["other"]\nfigures = ["script.py"]\n')
+    drawn = figures(tmp_path)
+    assert drawn.returncode == 0, drawn.stderr
+    assert (tmp_path / "out" / "some.tex").exists()
+    assert "some: drawn without other; moo-mtl sweep computes" in drawn.stderr
+    assert "none: not drawn, since nothing is there of other" in drawn.stderr
+    refused = figures(tmp_path, "none")
+    assert refused.returncode == 2
+    assert "none: no experiment of other has finished runs" in refused.stderr
 
 
 @pytest.mark.parametrize("line", ["experiments = []", 'experiments = "toy"', "experiments = [1]", "steps = 3"])

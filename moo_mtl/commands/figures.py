@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,7 @@ import typer
 from moo_mtl.commands.experiments import interruptible, say_failures
 
 if TYPE_CHECKING:
+    from moo_mtl.collection import Collection
     from moo_mtl.config import Experiment
     from moo_mtl.experiment import Record
     from moo_mtl.sweeps.backends import Backend
@@ -57,8 +59,7 @@ def figures(
     if as_is:
         for one in computed:
             _draw(one.name, one.figures, collection.as_is(one, runs), out, suffix)
-        for shown in collections:
-            _draw(shown.name, shown.figures, collection.records(shown, runs), out, "")
+        _collect(collections, runs, out, named=bool(names))
         return
     surveys = [experiment.prepare(one, runs) for one in computed]
     failures: list[str] = []
@@ -69,8 +70,7 @@ def figures(
             failures += outcome.failures
             if outcome.records:
                 _draw(one.name, one.figures, outcome.records, out, suffix)
-    for shown in collections:
-        _draw(shown.name, shown.figures, collection.records(shown, runs), out, "")
+    _collect(collections, runs, out, named=bool(names))
     say_failures(failures)
 
 
@@ -110,6 +110,21 @@ def _draw(name: str, scripts: Sequence[Path], records: Sequence[Record], out: Pa
         stem = name if len(scripts) == 1 else f"{name}-{script.stem}"
         for file in drawing.draw(script, records, out / f"{stem}{suffix}"):
             print(file)
+
+
+def _collect(collections: Sequence[Collection], runs: Path, out: Path, *, named: bool) -> None:
+    """Draw what runs there are, and say which are not; a figure that nobody asked for by name may have none."""
+    from moo_mtl import collection
+
+    for shown in collections:
+        absent = collection.absent(shown, runs)
+        none = len(absent) == len(shown.experiments)
+        if absent and not (none and named):
+            what = "not drawn, since nothing is there of" if none else "drawn without"
+            end = f"moo-mtl sweep computes their runs into {runs}"
+            print(f"{shown.name}: {what} {', '.join(absent)}; {end}", file=sys.stderr)
+        if named or not none:
+            _draw(shown.name, shown.figures, collection.records(shown, runs), out, "")
 
 
 def _backend(jobs: int) -> Backend:
