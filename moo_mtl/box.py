@@ -71,11 +71,16 @@ class Box:
         if self.mode == "reparametrise":
             share = torch.sigmoid(place)
             return jacobian * ((high - low) * share * (1 - share)).unsqueeze(-2)
-        if place.device.type == "cpu" and bool(((place > low) & (place < high)).all()):
+        if place.device.type == "cpu" and self._inside(place, low, high):
             return jacobian
         sides = self.sides(place).unsqueeze(-2)
         blocked = ((sides * jacobian) <= 0).all(dim=-2, keepdim=True) & (sides != 0)
         return torch.where(blocked, 0.0, jacobian)
+
+    @staticmethod
+    def _inside(place: Tensor, low: Tensor, high: Tensor) -> bool:
+        least, most = place.reshape(-1, place.shape[-1]).aminmax(dim=0)
+        return bool(((least > low) & (most < high)).all())
 
     def sides(self, x: Tensor) -> Tensor:
         """-1 where a variable sits at its lower end, 1 at its upper end, 0 elsewhere, ``[..., D]``."""

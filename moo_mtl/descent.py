@@ -49,11 +49,19 @@ def step(
         return -lr * direction, state
     beta1, beta2 = betas
     first = torch.lerp(state.first, direction, 1 - beta1)
-    second = torch.lerp(state.second, direction.square(), 1 - beta2)
+    second = (state.second * beta2).addcmul_(direction, direction, value=1 - beta2)
     taken = state.taken + 1
-    short, late = (1 - torch.pow(beta, taken).unsqueeze(-1) for beta in betas)
-    size = (second / late).sqrt_().add_(eps)
-    return (first * (-lr / short)).div_(size), Moments(first, second, taken)
+    short, late = (1 - torch.pow(beta, _common(taken).unsqueeze(-1)) for beta in betas)
+    size, root = second.sqrt(), late.sqrt()
+    return (first / size.add_(eps * root)).mul_(-lr * root / short), Moments(first, second, taken)
+
+
+def _common(taken: Tensor) -> Tensor:
+    """The one number of steps that all have taken, where it is one: what follows from it is then computed once."""
+    if taken.device.type != "cpu" or taken.numel() < 2:
+        return taken
+    least, most = taken.aminmax()
+    return least if bool(least == most) else taken
 
 
 def clipped(direction: Tensor, longest: float | None) -> Tensor:

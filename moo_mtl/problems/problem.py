@@ -58,9 +58,7 @@ class Problem:
         Raises:
             InputError: there is no closed form and ``evaluate`` cuts the graph of automatic differentiation.
         """
-        if self.exact_jacobian is not None:
-            return self.exact_jacobian(x)
-        return self.differentiate(x)[1]
+        return self.exact_jacobian(x) if self.exact_jacobian is not None else self.differentiate(x)[1]
 
     def differentiate(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Losses ``[..., K]`` and Jacobian ``[..., K, D]`` from one evaluation.
@@ -84,7 +82,8 @@ class Problem:
                 torch.autograd.grad(totals[k], leaf, retain_graph=k + 1 < self.n_tasks, materialize_grads=True)[0]
                 for k in range(self.n_tasks)
             ]
-        return losses.detach(), torch.stack(rows, dim=-2)
+        by_task = torch.stack([row.movedim(-1, 0) for row in rows])  # members stay side by side in memory where they were
+        return losses.detach(), by_task.movedim((0, 1), (-2, -1))
 
     def front(self, n: int) -> Tensor:
         """``n`` points of the exact front, ``[n, K]``.

@@ -65,11 +65,15 @@ def quadratic(
 
     form, centre = placed(scaled), placed(centres)
 
-    def jacobian(x: Tensor) -> Tensor:
-        return ((x.unsqueeze(-2) - centre(x)).unsqueeze(-2) @ form(x)).squeeze(-2)
+    def differentiate(x: Tensor) -> tuple[Tensor, Tensor]:
+        offsets = x.reshape(-1, n_dim).mT - centre(x).unsqueeze(-1)  # [K, D, N]: one matrix product a task for all members
+        rows = form(x) @ offsets
+        losses = (rows * offsets).sum(dim=-2) / 2
+        batch = x.shape[:-1]
+        return losses.mT.reshape(*batch, n_tasks), rows.permute(2, 0, 1).reshape(*batch, n_tasks, n_dim)
 
     def evaluate(x: Tensor) -> Tensor:
-        return (jacobian(x) * (x.unsqueeze(-2) - centre(x))).sum(dim=-1) / 2
+        return differentiate(x)[0]
 
     def optimum(weights: Tensor) -> Tensor:
         left = torch.einsum("nk,kij->nij", weights, scaled)
@@ -90,7 +94,7 @@ def quadratic(
         n_tasks=n_tasks,
         n_dim=n_dim,
         evaluate=evaluate,
-        exact_jacobian=jacobian,
+        exact_differentiate=differentiate,
         exact_set=pareto_set,
         ref_point=1.1 * worst if n_tasks > 1 else torch.ones(1, dtype=torch.float64),
         ideal=torch.zeros(n_tasks, dtype=torch.float64),

@@ -140,21 +140,21 @@ def convex_quadratic_forms() -> Problem:
 def fonseca(n_dim: int = 20) -> Problem:
     r"""The concave pair :math:`f_{1,2} = 1 - \exp(-\lVert x \mp 1/\sqrt{n} \rVert^2)`; weighted sums reach its ends only."""
     reach = 1 / math.sqrt(size("fonseca", "n_dim", n_dim, 1))
-    centres = placed(vector(reach, -reach).unsqueeze(-1).expand(2, n_dim))
 
     def offsets(x: Tensor) -> Tensor:
-        return x.unsqueeze(-2) - centres(x)
+        return torch.stack([x - reach, x + reach])
 
     def differentiate(x: Tensor) -> tuple[Tensor, Tensor]:
         offset = offsets(x)
-        square = offset.square().sum(dim=-1)
-        return -torch.expm1(-square), 2 * torch.exp(-square).unsqueeze(-1) * offset
+        against = -offset.square().sum(dim=-1)
+        slope = 2 * torch.exp(against)
+        return -torch.expm1(against).movedim(0, -1), (slope.unsqueeze(-1) * offset).movedim(0, -2)
 
     return Problem(
         name="fonseca",
         n_tasks=2,
         n_dim=n_dim,
-        evaluate=lambda x: -torch.expm1(-offsets(x).square().sum(dim=-1)),
+        evaluate=lambda x: -torch.expm1(-offsets(x).square().sum(dim=-1)).movedim(0, -1),
         exact_differentiate=differentiate,
         bounds=box(-4.0, 4.0, n_dim),
         exact_set=lambda n: torch.outer(evenly(_fonseca_front, n, 1.0, -1.0) * reach, torch.ones(n_dim, dtype=torch.float64)),
@@ -202,8 +202,8 @@ def _toy_differentiate(x: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
     # torch.clamp's convention at b = 0: both gates have their slope
     along_b = along_b + valley * (slope * (b >= 0)) - bowl * (slope * (b <= 0))
     losses = factor * (above * valley + below * bowl)
-    rows = torch.stack([factor * along_a, factor * along_b], dim=-1)
-    return losses.movedim(0, -1).contiguous(), rows.movedim(0, -2).contiguous()
+    rows = torch.stack([factor * along_a, factor * along_b], dim=1)
+    return losses.movedim(0, -1), rows.movedim((0, 1), (-2, -1))
 
 
 def _toy_pareto_set(n: int) -> Tensor:

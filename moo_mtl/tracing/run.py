@@ -11,6 +11,7 @@ from torch import Tensor
 from moo_mtl import descent
 from moo_mtl.box import Box, Mode
 from moo_mtl.errors import NonFiniteError
+from moo_mtl.gramian import combined
 from moo_mtl.observation import Needs
 from moo_mtl.problems.problem import Problem
 from moo_mtl.rules.rule import Rule, Weighing, ask, require_rule
@@ -83,7 +84,7 @@ def trace(
     preferences = None if preferences is None else torch.as_tensor(preferences, dtype=torch.float64)
     require_input(problem, rule, starts, steps, record_every, certify_every, preferences, paired)
     require_step(rule, lr, betas, clip, epoch_steps)
-    x, preferences = batched(starts.detach().to(device=device, dtype=torch.float64), preferences, paired)
+    x, preferences = batched(starts.detach().to(device=device, dtype=torch.float64), preferences, paired, problem.n_tasks)
     require_runs(x, lr, seed, crossed=preferences is not None and not paired)
     if isinstance(lr, Tensor):
         lr = lr.to(x).reshape(-1, *(1,) * (x.dim() - 1))
@@ -166,4 +167,4 @@ class _Now(NamedTuple):
 def _direction(weighing: Weighing, point: Point) -> Tensor:
     if weighing.direction is not None:
         return weighing.direction
-    return (weighing.weights[..., None, :] @ point.rows).squeeze(-2)
+    return combined(weighing.weights, point.rows)

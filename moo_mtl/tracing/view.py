@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.box import Box
-from moo_mtl.gramian import cross_gramian, gramian
+from moo_mtl.gramian import by_entries, cross_gramian, gramian, side_by_side
 from moo_mtl.observation import Needs, Observation
 from moo_mtl.problems.problem import Problem
 from moo_mtl.randomness import normals, uniforms
@@ -95,8 +95,13 @@ def all_finite(numbers: Tensor) -> Tensor:
     return numbers.isfinite().all(dim=-1)
 
 
-def batched(x: Tensor, preferences: Tensor | None, paired: bool) -> tuple[Tensor, Tensor | None]:
+def batched(x: Tensor, preferences: Tensor | None, paired: bool, n_tasks: int) -> tuple[Tensor, Tensor | None]:
     """Every preference from every start, or each from its own: ``[P..., ..., D]`` and ``[P..., ..., K]``."""
+    x, wanted = _crossed(x, preferences, paired)
+    return side_by_side(x) if by_entries(n_tasks, x.shape[-1], x.shape[:-1].numel()) else x, wanted
+
+
+def _crossed(x: Tensor, preferences: Tensor | None, paired: bool) -> tuple[Tensor, Tensor | None]:
     if preferences is None:
         return x, None
     wanted = preferences.to(x)
