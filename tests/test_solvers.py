@@ -343,19 +343,23 @@ def test_the_input_is_left_as_it_was_and_needs_no_gradient():
     ("geometry", "dtype"),
     [*((name, torch.float64) for name in GEOMETRIES if name != "weakly_stationary"), ("conflicting", torch.float32)],
 )
-@pytest.mark.parametrize("name", ["upgrad", "dualproj"])
-def test_two_gradients_in_closed_form_agree_with_the_general_program(name, geometry, dtype):
+@pytest.mark.parametrize(("name", "tasks"), [("upgrad", 2), ("dualproj", 2), ("upgrad", 3)])
+def test_few_gradients_in_closed_form_agree_with_the_general_program(name, tasks, geometry, dtype):
     """A mask of tasks that are all there takes the general path."""
-    G = gramian(GEOMETRIES[geometry](batch=(50,), tasks=2, dim=4)).to(dtype)
-    closed, general = SOLVERS[name](G), SOLVERS[name](G, present=torch.ones(2, dtype=torch.bool))
+    J = GEOMETRIES[geometry](batch=(50,), tasks=tasks, dim=4)
+    G = gramian(J).to(dtype)
+    closed, general = SOLVERS[name](G), SOLVERS[name](G, present=torch.ones(tasks, dtype=torch.bool))
     assert closed.converged.all()
     assert general.converged.all()
-    torch.testing.assert_close(closed.weights, general.weights, rtol=1e-12, atol=0)
+    parts = (general.weights.abs().unsqueeze(-1) * J.double()).norm(dim=-1).sum(dim=-1, keepdim=True)
+    apart = ((closed.weights - general.weights).unsqueeze(-2) @ J.double()).squeeze(-2)
+    assert (apart.abs() <= (1e-9 if dtype == torch.float64 else 1e-5) * parts).all()
     torch.testing.assert_close(closed.value, general.value, rtol=1e-9, atol=1e-14 * float(mean_square(G.double()).max()))
-    unit = 8 * torch.finfo(dtype).eps * G.double().diagonal(dim1=-2, dim2=-1).sum(dim=-1)
-    worst = closed.weights.amax(dim=-1).square()
     assert (closed.gap >= 0).all()
-    assert (closed.gap <= unit * worst).all()
+    if tasks == 2:  # of three dependent gradients the direction is unique, and the weights are not
+        torch.testing.assert_close(closed.weights, general.weights, rtol=1e-12, atol=0)
+        unit = 8 * torch.finfo(dtype).eps * G.double().diagonal(dim1=-2, dim2=-1).sum(dim=-1)
+        assert (closed.gap <= unit * closed.weights.amax(dim=-1).square()).all()
 
 
 def test_two_gradients_that_are_poisoned_leave_the_others_alone():

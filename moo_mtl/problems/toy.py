@@ -141,20 +141,20 @@ def fonseca(n_dim: int = 20) -> Problem:
     r"""The concave pair :math:`f_{1,2} = 1 - \exp(-\lVert x \mp 1/\sqrt{n} \rVert^2)`; weighted sums reach its ends only."""
     reach = 1 / math.sqrt(size("fonseca", "n_dim", n_dim, 1))
 
-    def offsets(x: Tensor) -> Tensor:
-        return torch.stack([x - reach, x + reach])
+    def offsets(x: Tensor) -> Tensor:  # [2, D, ...]
+        return x.movedim(-1, 0) - reach * _SIDES(x).reshape(2, *[1] * x.dim())
 
     def differentiate(x: Tensor) -> tuple[Tensor, Tensor]:
         offset = offsets(x)
-        against = -offset.square().sum(dim=-1)
-        slope = 2 * torch.exp(against)
-        return -torch.expm1(against).movedim(0, -1), (slope.unsqueeze(-1) * offset).movedim(0, -2)
+        height = -offset.square().sum(dim=1)
+        rows = (2 * torch.exp(height)).unsqueeze(1) * offset
+        return -torch.expm1(height).movedim(0, -1), rows.movedim((0, 1), (-2, -1))
 
     return Problem(
         name="fonseca",
         n_tasks=2,
         n_dim=n_dim,
-        evaluate=lambda x: -torch.expm1(-offsets(x).square().sum(dim=-1)).movedim(0, -1),
+        evaluate=lambda x: -torch.expm1(-offsets(x).square().sum(dim=1)).movedim(0, -1),
         exact_differentiate=differentiate,
         bounds=box(-4.0, 4.0, n_dim),
         exact_set=lambda n: torch.outer(evenly(_fonseca_front, n, 1.0, -1.0) * reach, torch.ones(n_dim, dtype=torch.float64)),

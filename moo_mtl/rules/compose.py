@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
-from moo_mtl.gramian import gramian
+from moo_mtl.gramian import combined, gramian
 from moo_mtl.observation import Needs, Observation, require_finite, require_tasks
 from moo_mtl.rules.rule import NOTHING, Rule, Weighing
 from moo_mtl.rules.slot import Output, Slot, Then, Transformed
@@ -118,36 +118,37 @@ class Composition(Rule[Slots]):
         require_finite(obs, self.name)
         raw = seen = _neutral(obs)
         loss_state, memory_state, scale_state, then_state = state.loss, state.memory, state.scale, state.then
-        factor = torch.ones_like(raw.losses)
+        slope: Tensor | None = None  # no slot, no factor
+        own: Tensor | None = None
 
         if self.loss is not None:
             transformed, loss_state = self.loss.act(raw, state.loss)
-            factor = transformed.slope
-            seen = replace(congruent(seen, factor), losses=transformed.losses)
-        slope = factor
+            slope = transformed.slope
+            seen = replace(congruent(seen, slope), losses=transformed.losses)
         if self.memory is not None:
             rows, memory_state = self.memory.act(seen, state.memory)
             seen = replace(seen, rows=rows, gramian=gramian(rows))
-        filtered, own = seen, torch.ones_like(factor)
+        filtered = seen
         if self.scale is not None:
             own, scale_state = self.scale.act(seen, state.scale)
             seen = _without_unscaled(congruent(seen, own), own)
         solved, solve_state = self.solve.act(seen, state.solve)
 
-        on_filtered = torch.where(obs.mask, own * solved.weights, 0.0)
-        weights, direction = factor * on_filtered, solved.direction
+        on_filtered = _of_present(_product(own, solved.weights), obs.present)
+        weights, direction = _product(slope, on_filtered), solved.direction
         if self.memory is not None and direction is None:
             assert filtered.rows is not None
-            direction = (on_filtered.to(filtered.rows.dtype)[..., None, :] @ filtered.rows).squeeze(-2)
+            direction = combined(on_filtered, filtered.rows)
         if self.output is not None:
             length = _length(direction, on_filtered, filtered) if self.output.needs & Needs.GRAMIAN else None
             common = self.output.factor(weights, length, raw)
             weights = common[..., None] * weights
             direction = None if direction is None else common.to(direction.dtype)[..., None] * direction
 
-        weighing = solved._replace(
-            weights=weights, direction=direction, slope=slope, heads=slope if self.heads == "loss" else None
-        )
+        heads = None
+        if self.heads == "loss":
+            heads = torch.ones_like(weights) if slope is None else slope
+        weighing = solved._replace(weights=weights, direction=direction, slope=slope, heads=heads)
         if self.then is not None:
             weighing, then_state = self.then.revise(weighing, raw, state.then)
         return _finished(weighing, obs), Slots(loss_state, memory_state, scale_state, solve_state, then_state)
@@ -203,6 +204,15 @@ def _neutral(obs: Observation) -> Observation:
     )
 
 
+def _product(factors: Tensor | None, weights: Tensor) -> Tensor:
+    return weights if factors is None else factors * weights
+
+
+def _of_present(weights: Tensor, present: Tensor | None) -> Tensor:
+    """0 for absent tasks."""
+    return weights if present is None else torch.where(present, weights, 0.0)
+
+
 def _without_unscaled(obs: Observation, factors: Tensor) -> Observation:
     """A task of scale 0 has no direction of its own to be balanced, and is left out of the solve."""
     alive = obs.mask & (factors != 0)
@@ -222,9 +232,8 @@ def _length(direction: Tensor | None, weights: Tensor, obs: Observation) -> Tens
 def _finished(weighing: Weighing, obs: Observation) -> Weighing:
     """Weights in the losses' dtype, zero for absent tasks."""
 
-    def present(factors: Tensor | None) -> Tensor | None:
-        return None if factors is None else torch.where(obs.mask, factors, 0.0).to(obs.losses.dtype)
+    def finished(factors: Tensor) -> Tensor:
+        return _of_present(factors, obs.present).to(obs.losses.dtype)
 
-    weights = present(weighing.weights)
-    assert weights is not None
-    return weighing._replace(weights=weights, slope=present(weighing.slope), heads=present(weighing.heads))
+    slope, heads = (None if factors is None else finished(factors) for factors in (weighing.slope, weighing.heads))
+    return weighing._replace(weights=finished(weighing.weights), slope=slope, heads=heads)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
-from moo_mtl.solvers import chunks, fast, reference, single, two_gradients
+from moo_mtl.solvers import chunks, fast, reference, single, three_gradients, two_gradients
 from moo_mtl.solvers.backend import ACCURACY, Backend, Constraints, as_judged, wants_cvxpy
 from moo_mtl.solvers.nonnegative_qp import nonnegative_qp
 from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, preference_of, times
@@ -125,6 +125,8 @@ def upgrad(
         return alone
     if preference is None and two_gradients.applies(gramian, present, backend, extra_constraints):
         return two_gradients.upgrad(gramian)
+    if preference is None and three_gradients.applies(gramian, present, backend, extra_constraints):
+        return three_gradients.upgrad(gramian)
     if preference is None and extra_constraints is None and chunks.many(gramian, present, backend):
         return chunks.in_chunks(upgrad, gramian)
     form = normal_form(gramian, present)
@@ -147,8 +149,6 @@ def _each(form: NormalForm, preference: Tensor | None) -> Solution:
     each = spread(form)
     if u.shape[-1] == 2:
         v = _project_two(each, u)
-    elif u.shape[-1] == 3:
-        v = _project_one_of_three(each, u)
     else:
         # A gradient never needs more than p_k of itself: v_k > p_k means (Gv)_k = 0, so v'Gv = 0, and v could shrink.
         others = ~torch.eye(u.shape[-1], dtype=torch.bool, device=u.device)
@@ -202,30 +202,6 @@ def _project_two(form: NormalForm, u: Tensor) -> Tensor:
     moving = form.norms > 0
     lift = (-times(form.cosines, form.norms * u)).clamp(min=0)
     return u + torch.where(moving & form.present, lift / form.norms, 0.0)
-
-
-def _project_one_of_three(form: NormalForm, u: Tensor) -> Tensor:
-    """For K = 3 and ``u = p_k e_k`` in row k: the two other weights, in closed form.
-
-    Each alone first; if the one it leaves out is then in conflict, both are positive and solve a 2 x 2 system.
-    """
-    C = form.cosines[..., 0, :, :]
-    left, right = [1, 2, 0], [2, 0, 1]
-    own = [0, 1, 2]
-    a, b, between = C[..., own, left], C[..., own, right], C[..., left, right]
-    alone_a, alone_b = (-a).clamp(min=0), (-b).clamp(min=0)
-    rounding = 4 * form.noise  # equal or opposite gradients: one alone is enough to rounding, and the system is singular
-    enough_a = b + between * alone_a >= -rounding
-    enough_b = a + between * alone_b >= -rounding
-    sine = ((1 - between) * (1 + between)).clamp(min=1e-300)
-    y_a = torch.where(enough_a, alone_a, torch.where(enough_b, 0.0, ((between * b - a) / sine).clamp(min=0)))
-    y_b = torch.where(enough_a, 0.0, torch.where(enough_b, alone_b, ((between * a - b) / sine).clamp(min=0)))
-    norms = form.norms[..., 0, :]
-    base = norms * u.diagonal(dim1=-2, dim2=-1)
-    v = u.clone()
-    v[..., own, left] = torch.where(norms[..., left] > 0, y_a * base / norms[..., left], 0.0)
-    v[..., own, right] = torch.where(norms[..., right] > 0, y_b * base / norms[..., right], 0.0)
-    return v
 
 
 def _certified(form: NormalForm, u: Tensor, v: Tensor) -> Solution:

@@ -1,18 +1,19 @@
 r"""UPGrad and DualProj of two gradients, in closed form on the three numbers of a Gramian, for large batches.
 
-The part of one gradient that conflicts with the other is lifted away by :math:`r_1 = (-c)_+ / a` of the first for each second,
-and :math:`r_2 = (-c)_+ / b` of the second for each first, where a, b are the squared lengths and c the inner product.
+With squared lengths a, b and inner product c, the part of the second gradient that conflicts with the first is lifted away by
+:math:`r = (-c)_+ / a` of the first, and that of the first by :math:`s = (-c)_+ / b` of the second. Then no conflict is left:
+:math:`a + s c = (a b - c^2) / b` is not negative.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from moo_mtl.solvers.normal_form import TOLERANCE, check_gramian
 from moo_mtl.solvers.solution import Solution
+
+_LEAST = 5e-324  # the smallest positive number: in its place a gradient of length 0 divides without harm
 
 
 def applies(gramian: Tensor, present: Tensor | None, backend: str, extra: object) -> bool:
@@ -22,65 +23,60 @@ def applies(gramian: Tensor, present: Tensor | None, backend: str, extra: object
 
 def upgrad(gramian: Tensor) -> Solution:
     """``dual_cone.upgrad`` with equal preferences, ``[..., 2, 2]``: each gradient's half, and what lifts the other's."""
-    pair = _Pair.of(gramian)
-    half, none = torch.full_like(pair.a, 0.5), torch.zeros_like(pair.a)
-    r, s = pair.first / 2, pair.second / 2
-    gap, converged = pair.certified(half, s, none, s, before=pair.lengths[0] / 2)
-    others, too = pair.certified(r, half, r, none, before=pair.lengths[1] / 2)
-    v, w = half + r, half + s
-    return Solution(torch.stack([v, w], dim=-1), pair.square(v, w), gap + others, converged & too)
+    a, b, c = _entries(gramian)
+    against = (c / -2).clamp_(min=0)
+    r, s = against / a.clamp(min=_LEAST), against / b.clamp(min=_LEAST)
+    ratio = (a / b.clamp(min=_LEAST)).sqrt_().clamp_(1e-300, 1e300)
+    gap, too = _gap(a, b, c, s, ratio), _gap(b, a, c, r, 1 / ratio)
+    # Lengths of the parts of a projection add up to at most twice the half of its gradient.
+    allowed = max(max(TOLERANCE, 16 * torch.finfo(gramian.dtype).eps) / 2, 16 * torch.finfo(gramian.dtype).eps)
+    converged = (gap <= allowed * a) & (too <= allowed * b)
+    v, w = r + 0.5, s + 0.5
+    return Solution(torch.stack([v, w]).movedim(0, -1), _square(a, b, c, v, w), gap + too, converged)
 
 
 def dualproj(gramian: Tensor) -> Solution:
     """``dual_cone.dualproj`` with equal preferences, ``[..., 2, 2]``: one gradient at most is longer than its half."""
-    pair = _Pair.of(gramian)
-    v, w = pair.first.clamp(min=1) / 2, pair.second.clamp(min=1) / 2
-    before = (pair.a + pair.b + 2 * pair.c).clamp(min=0).sqrt() / 2
-    gap, converged = pair.certified(v, w, v - 0.5, w - 0.5, before)
-    return Solution(torch.stack([v, w], dim=-1), pair.square(v, w) / 2, gap, converged)
+    a, b, c = _entries(gramian)
+    r, s = (-c / side.clamp(min=_LEAST) for side in (a, b))
+    v, w = r.clamp_(min=1) / 2, s.clamp_(min=1) / 2
+    slope, other = a * v + c * w, c * v + b * w
+    long, wide = a.sqrt(), b.sqrt()
+    conflict = torch.maximum(-slope / long.clamp(min=_LEAST), -other / wide.clamp(min=_LEAST)).clamp_(min=0)
+    before = (a + b + 2 * c).clamp_(min=0)
+    gap = (v - 0.5) * slope.abs() + (w - 0.5) * other.abs() + conflict * before.sqrt() / 2
+    eps = torch.finfo(gramian.dtype).eps
+    size = torch.maximum(max(TOLERANCE, 16 * eps) * before / 4, 8 * eps * (long * v + wide * w).square())
+    return Solution(torch.stack([v, w]).movedim(0, -1), _square(a, b, c, v, w) / 2, gap, gap <= 2 * size)
 
 
-class _Pair(NamedTuple):
-    """Entries of Gramians, ``[...]`` each: a, b, c; lengths and their inverses; what lifts the other gradient, r_1 and r_2."""
+def _entries(gramian: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """a, b and c; all NaN for a member with an entry that is not finite."""
+    check_gramian(gramian)
+    G = gramian.detach().double()
+    a, b, c = (G[..., i, j].contiguous() for i, j in ((0, 0), (1, 1), (0, 1)))
+    total = a + b + c
+    if total.device.type == "cpu" and bool(total.sum().isfinite()):
+        return a.clamp(min=0), b.clamp(min=0), c
+    unknown = total * 0  # NaN where an entry is not finite
+    return a.clamp(min=0) + unknown, b.clamp(min=0) + unknown, c + unknown
 
-    a: Tensor
-    b: Tensor
-    c: Tensor
-    lengths: tuple[Tensor, Tensor]
-    inverse: tuple[Tensor, Tensor]
-    first: Tensor
-    second: Tensor
-    noise: float
 
-    @classmethod
-    def of(cls, gramian: Tensor) -> _Pair:
-        check_gramian(gramian)
-        G = gramian.detach().double()
-        a, b, c = G[..., 0, 0].clamp(min=0), G[..., 1, 1].clamp(min=0), G[..., 0, 1]
-        unknown = (a + b + c) * 0  # NaN where an entry is not finite
-        long, wide = a.sqrt(), b.sqrt()
-        one, other = (torch.where(length > 0, 1 / length, 0.0) for length in (long, wide))
-        against = (-c * one * other).clamp(0, 1) + unknown
-        noise = torch.finfo(gramian.dtype).eps
-        return cls(a, b, c, (long, wide), (one, other), against * wide * one, against * long * other, noise)
+def _gap(a: Tensor, b: Tensor, c: Tensor, s: Tensor, ratio: Tensor) -> Tensor:
+    r"""Gap of :math:`g_1 / 2 + s g_2` as the projection of :math:`g_1 / 2`, as ``dual_cone`` states it.
 
-    def square(self, v: Tensor, w: Tensor) -> Tensor:
-        """Squared length of a combination."""
-        return (v * (self.a * v + self.c * w) + w * (self.c * v + self.b * w)).clamp(min=0)
+    Args:
+        a: squared length of the first gradient, ``[...]``.
+        b: of the second.
+        c: their inner product.
+        s: weight of the second.
+        ratio: of the first length to the second.
+    """
+    own, other = torch.addcmul(a / 2, c, s), torch.addcmul(c / 2, b, s)
+    conflict = torch.maximum(-own, other * -ratio).clamp_(min=0)
+    return torch.addcmul(conflict / 2, s, other.abs_())
 
-    def certified(self, v: Tensor, w: Tensor, more: Tensor, too: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
-        """Gap of one projection, as ``dual_cone`` states it, and whether it is within the tolerance.
 
-        Args:
-            v: weight of the first gradient, ``[...]``.
-            w: weight of the second.
-            more: what v exceeds its bound by.
-            too: what w exceeds its bound by.
-            before: length of what was projected.
-        """
-        slope, other = self.a * v + self.c * w, self.c * v + self.b * w
-        conflict = torch.maximum(-slope * self.inverse[0], -other * self.inverse[1]).clamp(min=0)
-        gap = more * slope.abs() + too * other.abs() + conflict * before
-        whole = self.lengths[0] * v + self.lengths[1] * w
-        size = torch.maximum(max(TOLERANCE, 16 * self.noise) * before.square(), 8 * self.noise * whole.square())
-        return gap, gap <= 2 * size
+def _square(a: Tensor, b: Tensor, c: Tensor, v: Tensor, w: Tensor) -> Tensor:
+    """Squared length of a combination."""
+    return (v * torch.addcmul(a * v, c, w) + w * torch.addcmul(c * v, b, w)).clamp_(min=0)
