@@ -253,6 +253,39 @@ def test_solvers_by_products_leave_absent_tasks_out_and_say_when_they_are_not_ex
     assert float(noisy.gap) > 0
 
 
+@pytest.mark.parametrize("name", BY_PRODUCTS)
+def test_solvers_by_products_know_a_stationary_point_through_rounding(name):
+    """The mean gradient is zero, or another combination is: what is left of the gap is rounding."""
+    for dtype in (torch.float64, torch.float32) if name != "cagrad" else (torch.float64,):
+        for weights in (torch.ones(7), torch.arange(1.0, 8.0)):
+            rows = torch.randn(7, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+            rows[0] = -(weights[1:].double() @ rows[1:]) / weights[0]
+            rows = rows.to(dtype)
+            found = BY_PRODUCTS[name][1](lambda w, rows=rows, dtype=dtype: rows @ (w.to(dtype) @ rows), 7)
+            assert bool(found.converged)
+
+
+@pytest.mark.parametrize("name", BY_PRODUCTS)
+def test_solvers_by_products_ask_for_no_more_than_they_may_and_follow(name):
+    """Fewer gradients at a time: the gap is told, and steps that start from the last weights arrive all the same."""
+    rows = conflicting(20)
+    G, guess, asked = gramian(rows), torch.full((20,), 0.05, dtype=torch.float64), []
+
+    def product(w):
+        asked.append(1)
+        return G @ w
+
+    first = BY_PRODUCTS[name][1](product, 20, guess=guess, at_most=2)
+    assert len(asked) <= 4
+    assert not bool(first.converged)
+    assert float(first.gap) > 0
+    found = first
+    for _ in range(60):
+        found = BY_PRODUCTS[name][1](product, 20, guess=found.weights, at_most=2)
+    expected = BY_PRODUCTS[name][0](G)
+    torch.testing.assert_close(found.weights @ rows, expected.weights @ rows, rtol=0.05, atol=0.02)
+
+
 @pytest.mark.parametrize("name", ["mgda", "dualproj", "cagrad"])
 def test_a_step_by_products_is_the_exact_one_within_what_its_report_says(name):
     shared, losses = NETWORKS["resnet"]()

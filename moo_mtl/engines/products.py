@@ -65,7 +65,7 @@ def products(
 
     def direction(weights: Tensor) -> Tensor:
         if not last or not torch.equal(last[0][0], weights):
-            found = weighted_sum(starts, weights.to(losses.dtype) * one, shared, retain_graph=True)
+            found = weighted_sum(_wanted(starts, weights), weights.to(losses.dtype) * one, shared, retain_graph=True)
             parts = [torch.zeros_like(p) if g is None else g for p, g in zip(shared, found, strict=True)]
             last[:] = [(weights.clone(), torch.cat([part.reshape(-1) for part in parts]))]
         return last[0][1]
@@ -74,6 +74,13 @@ def products(
         return weighted_sum(starts, factors.to(losses.dtype) * one, own, retain_graph=retain_graph)
 
     return Look(None, None, direction, own_gradients, lambda weights: along(direction(weights)), along=along)
+
+
+def _wanted(starts: Sequence[Root | None], weights: Tensor) -> Sequence[Root | None]:
+    """Where passes begin, of tasks that count: a head whose weight is 0 is not passed through. A device is not waited for."""
+    if weights.device.type != "cpu":
+        return starts
+    return [start if weight else None for start, weight in zip(starts, weights.tolist(), strict=True)]
 
 
 def _with_graph(starts: Sequence[Root | None], seeds: Tensor, wanted: Sequence[Root]) -> Sequence[Tensor | None]:

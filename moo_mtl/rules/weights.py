@@ -143,9 +143,17 @@ def _gramian(obs: Observation) -> Tensor:
 
 
 def _either(obs: Observation, exact: Callable[..., Solution], by_products: Callable[..., Solution]) -> Solution:
-    """From the Gramian where the driver has it, else from products with it, starting at the last step's weights."""
+    """From the Gramian where the driver has it, else from products with it: exactly at the first step, and then following from
+    the last step's weights.
+    """
     if obs.gramian is not None or obs.product is None:
         return exact(_gramian(obs), present=obs.present)
     if obs.batch:
         raise InputError(f"products with the Gramian are of one network, found a batch of {tuple(obs.batch)}; give the Gramian")
-    return by_products(obs.product, obs.n_tasks, guess=obs.guess, present=obs.present, device=obs.losses.device)
+    at_most = None if obs.guess is None else _ASKED_FOR
+    return by_products(
+        obs.product, obs.n_tasks, guess=obs.guess, present=obs.present, at_most=at_most, device=obs.losses.device
+    )
+
+
+_ASKED_FOR = 4  # gradients of single tasks in a step that follows another: its cost does not grow with K

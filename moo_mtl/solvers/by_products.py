@@ -21,6 +21,7 @@ def min_norm_by_products(
     guess: Tensor | None = None,
     present: Tensor | None = None,
     tolerance: float = 1e-3,
+    at_most: int | None = None,
     device: torch.device | None = None,
 ) -> Solution:
     r"""Minimum-norm point of the convex hull of K gradients from products :math:`w \mapsto G w` alone.
@@ -34,6 +35,8 @@ def min_norm_by_products(
         guess: weights to try first, ``[K]``, such as those of the last step.
         present: ``[K]`` bool; an absent task has weight 0 and is left out.
         tolerance: the gap may be this share of ``w'Gw``; every task then still descends at ``1 - tolerance`` of the exact rate.
+        at_most: gradients asked for; by default as many as it takes. With fewer, weights kept from step to step follow the
+            exact ones, and the gap says how far behind they are.
         device: of the weights.
 
     Returns:
@@ -48,7 +51,7 @@ def min_norm_by_products(
 
     first = here.double() if guess is None else torch.where(here, guess.double().clamp(min=0), 0.0)
     points = [first / _positive(first.sum())]
-    return _grown(product, here, points, lambda hull, images: min_norm(_products(hull, images)).weights, judge)
+    return _grown(product, here, points, lambda hull, images: min_norm(_products(hull, images)).weights, judge, at_most)
 
 
 def dualproj_by_products(
@@ -58,6 +61,7 @@ def dualproj_by_products(
     guess: Tensor | None = None,
     present: Tensor | None = None,
     tolerance: float = 1e-3,
+    at_most: int | None = None,
     device: torch.device | None = None,
 ) -> Solution:
     r"""Weights of the projection of the mean gradient onto the dual cone, from products alone.
@@ -72,6 +76,7 @@ def dualproj_by_products(
         present: as there.
         tolerance: no task may ascend, and no task that is lifted descend, by more than this share of ``w'Gw``, which is the
             mean descent at the exact point.
+        at_most: as there.
         device: of the weights.
 
     Returns:
@@ -90,7 +95,7 @@ def dualproj_by_products(
     def solve(cone: Tensor, images: Tensor) -> Tensor:
         return dual_cone(_products(cone, images), torch.eye(cone.shape[-1], dtype=cone.dtype, device=cone.device)[0]).weights
 
-    return _grown(product, here, [mean, *(lift for lift in lifts if bool(lift.any()))], solve, judge)
+    return _grown(product, here, [mean, *(lift for lift in lifts if bool(lift.any()))], solve, judge, at_most)
 
 
 def cagrad_by_products(
@@ -101,6 +106,7 @@ def cagrad_by_products(
     guess: Tensor | None = None,
     present: Tensor | None = None,
     tolerance: float = 1e-3,
+    at_most: int | None = None,
     device: torch.device | None = None,
 ) -> Solution:
     r"""Total weights of CAGrad from products alone; the first product is with the mean gradient.
@@ -112,15 +118,18 @@ def cagrad_by_products(
         guess: total weights to start from.
         present: as there.
         tolerance: the gap may be this share of the dual bound.
+        at_most: as there.
         device: of the weights.
 
     Returns:
         Weights :math:`1/K + (c \lVert g_0 \rVert / \lVert g_w \rVert) w`; the value :math:`\min_k g_k^\top d`; as gap the dual
-        bound less that value; and whether it is within the tolerance.
+        bound less that value; and whether it is within the tolerance. Where the mean gradient is zero but for rounding, its
+        length, and with it the radius, is known to the square root of rounding alone: in float32 that can leave a gap.
     """
     here = _here(n_tasks, present, device)
     mean = here.double() / _positive(here.sum())
-    along = product(mean).double()
+    known = product(mean)
+    along = known.double()
     square = (mean * along).sum().clamp(min=0)
     radius = c * square.sqrt()
 
@@ -145,8 +154,8 @@ def cagrad_by_products(
 
     lift = torch.zeros_like(mean) if guess is None else torch.where(here, (guess.double() - mean).clamp(min=0), 0.0)
     if bool(lift.any()):
-        return _grown(product, here, [lift / lift.sum()], solve, judge)
-    return _grown(product, here, [mean], solve, judge, [along])
+        return _grown(product, here, [lift / lift.sum()], solve, judge, at_most)
+    return _grown(product, here, [mean], solve, judge, at_most, [known])
 
 
 def _grown(
@@ -155,6 +164,7 @@ def _grown(
     points: list[Tensor],
     solve: Callable[[Tensor, Tensor], Tensor],
     judge: Callable[[Tensor, Tensor], tuple[Solution, Tensor]],
+    at_most: int | None,
     images: Sequence[Tensor] = (),
 ) -> Solution:
     """The best combination of ``points``, which gain a task's gradient until the answer is good enough.
@@ -165,20 +175,37 @@ def _grown(
         points: weights, ``[K]`` each; their sum is tried first.
         solve: points and their images under the Gramian, ``[K, s]`` each, to the coefficients of the best combination, ``[s]``.
         judge: weights and their image to an answer, and to the descent of each task, of which the least is mended.
+        at_most: how many tasks' gradients are asked for; ``None`` for no limit.
         images: of the points, where they are known.
     """
-    images = [*images, *(product(point).double() for point in points[len(images) :])]
-    answer, descents = judge(sum(points[1:], points[0]), sum(images[1:], images[0]))
-    missing = here.clone()
-    while not bool(answer.converged) and bool(missing.any()):
+    images = [*images, *(product(point) for point in points[len(images) :])]
+    answer, descents = _judged(judge, points, images, torch.ones(len(points), dtype=torch.float64, device=here.device))
+    missing, limit = here.clone(), len(here) if at_most is None else at_most
+    for _ in range(limit):
+        if bool(answer.converged) or not bool(missing.any()):
+            break
         task = descents.masked_fill(~missing, torch.inf).argmin()
         missing = missing & (torch.arange(len(here), device=here.device) != task)
         points = [*points, torch.nn.functional.one_hot(task, len(here)).double()]
-        images = [*images, product(points[-1]).double()]
-        stack, image = torch.stack(points, dim=-1), torch.stack(images, dim=-1)
-        share = solve(stack, image)
-        answer, descents = judge(stack @ share, image @ share)
+        images = [*images, product(points[-1])]
+        share = solve(torch.stack(points, dim=-1), torch.stack(images, dim=-1).double())
+        answer, descents = _judged(judge, points, images, share)
     return answer
+
+
+def _judged(
+    judge: Callable[[Tensor, Tensor], tuple[Solution, Tensor]],
+    points: Sequence[Tensor],
+    images: Sequence[Tensor],
+    share: Tensor,
+) -> tuple[Solution, Tensor]:
+    """What ``judge`` says of a combination. At a stationary point all that is left of the gap is what rounding leaves of
+    products as large as the images: then the answer is as good as it can be.
+    """
+    image = torch.stack(list(images), dim=-1)
+    answer, descents = judge(torch.stack(list(points), dim=-1) @ share, image.double() @ share)
+    noise = _ROUNDED * torch.finfo(image.dtype).eps * image.abs().amax().double() * answer.weights.abs().sum().square()
+    return answer._replace(converged=answer.converged | (answer.gap <= noise)), descents
 
 
 def _products(points: Tensor, images: Tensor) -> Tensor:
@@ -196,3 +223,6 @@ def _positive(number: Tensor) -> Tensor:
 
 def _least(slopes: Tensor, here: Tensor) -> Tensor:
     return slopes.masked_fill(~here, torch.inf).amin()
+
+
+_ROUNDED = 32  # units in the last place
