@@ -74,8 +74,9 @@ class Balancer:
                 belongs to its task.
             heads: what those others receive: what the rule's paper says, the raw gradient (``"raw"``), the slope of
                 the loss transform (``"loss"``), or the whole weight (``"weighted"``).
-            engine: how per-task gradients are found; all but ``"features"`` (the MGDA-UB bound) are exact.
-                ``"auto"`` looks at the first step's graph and says in ``chosen`` what it took and why.
+            engine: how per-task gradients are found. ``"auto"`` looks at the first step's graph and says in ``chosen`` what it
+                took and why. ``"features"`` looks at the MGDA-UB bound; ``"products"`` is exact at the first step and then
+                follows, at a cost that does not grow with K, as closely as ``report.gap`` says; all others are exact.
             gramian_of: the part of ``shared`` that the rule looks at (GradNorm, IMTL-G: the last shared layer); the
                 weights act on all.
             groups: a partition of ``shared``, each part with a Gramian and weights of its own.
