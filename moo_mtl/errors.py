@@ -36,6 +36,10 @@ class BusyError(RunError):
     """Another process is computing this very run."""
 
 
+class LostError(RunError):
+    """Of several processes that train together one cannot be reached; the run goes on from its last checkpoint."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """The error for a name that is not in a list, with the nearest match.
 

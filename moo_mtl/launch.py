@@ -13,7 +13,12 @@ from typing import Any
 
 def launched() -> bool:
     """Whether there are other processes than this one."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return size() > 1
+
+
+def size() -> int:
+    """How many processes there are."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def first() -> bool:
@@ -38,14 +43,15 @@ def joined() -> Iterator[None]:
     import torch
     import torch.distributed as dist
 
-    from moo_mtl.engines import distributed  # noqa: F401  (before there is a group: its first import says why)
+    from moo_mtl import collectives  # noqa: F401  (before there is a group: it says why)
+    from moo_mtl.errors import LostError
 
     dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     waiting = first()
     try:
         yield
-    except KeyboardInterrupt:
-        waiting = False  # the others have been interrupted as well
+    except (KeyboardInterrupt, LostError):
+        waiting = False  # the others have been interrupted as well, or are gone
         raise
     finally:
         if waiting:
@@ -55,11 +61,9 @@ def joined() -> Iterator[None]:
 
 def tell(message: Any) -> Any:
     """What the first process says, heard by all; anything that can be pickled."""
-    import torch.distributed as dist
+    from moo_mtl import collectives
 
-    box = [message]
-    dist.broadcast_object_list(box, src=0)
-    return box[0]
+    return collectives.as_first(message)
 
 
 def follow(take_part: Callable[[Any], None]) -> None:

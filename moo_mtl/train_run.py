@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 from moo_mtl import data, launch, models, resolving, runs, single_run, storage
 from moo_mtl.config import TrainRun
 from moo_mtl.data import Dataset, Examples
-from moo_mtl.errors import MooMtlError, unknown
+from moo_mtl.errors import InputError, LostError, MooMtlError, unknown
 from moo_mtl.runs import Run
 from moo_mtl.training import History, Trainer, schedules, tasks_of
 from moo_mtl.training.batches import Data
@@ -24,6 +23,14 @@ def check(config: TrainRun) -> None:
     Raises:
         MooMtlError: a name, a parameter, a shape, a device or a data file is not what it should be.
     """
+    if launch.launched() and config.processes not in (1, launch.size()):
+        raise InputError(
+            f"processes is {config.processes}, and torchrun has started {launch.size()}; start as many, or this command alone"
+        )
+    if config.processes > 1 and config.device.startswith("cuda:"):
+        raise InputError(f'processes is {config.processes} and device {config.device!r} is one; "cuda" gives each its own')
+    if config.processes > 1 and config.device == "cuda":
+        resolving.device(f"cuda:{config.processes - 1}")
     _trainer(config, _dataset(config))
 
 
@@ -52,9 +59,13 @@ def perform(config: TrainRun, run: Run, advance: Callable[[int], None]) -> dict[
 def take_part(config: TrainRun) -> None:
     """What another process does while the first performs a run: the same steps, on its part of the batches."""
     single_run.settle(config)
-    with suppress(MooMtlError):  # the first process meets it at the same step, and reports it
+    try:
         dataset = _dataset(config)
         _trainer(config, dataset, distributed=True).fit(*_parts(config, dataset))
+    except LostError:
+        raise
+    except MooMtlError:
+        pass  # the first process meets it at the same step, and reports it
 
 
 def result(run: Run) -> History:

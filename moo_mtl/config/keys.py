@@ -113,6 +113,7 @@ class TrainRun(Single):
     preference: list[float] | None = None
     clip: PositiveFloat | None = None
     accumulate: PositiveInt = 1
+    processes: PositiveInt = 1  # that train together, started by torchrun; each has a GPU of its own where the device is "cuda"
     precision: Literal["full", "bf16", "fp16"] = "full"
     scheduler: Choice | None = None  # a name of training.schedules
     average: Annotated[float, Field(ge=0, lt=1)] | None = None

@@ -13,12 +13,9 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-
-# Its functions take the group of the moment as a default: imported later, as torch._dynamo does, they would keep a destroyed
-# group alive, with threads that abort the process when it ends.
-import torch.distributed.nn.functional
 from torch import Tensor, nn
 
+from moo_mtl import collectives
 from moo_mtl.engines.look import Look
 from moo_mtl.engines.looped import combined
 from moo_mtl.errors import InputError, MooMtlError
@@ -60,7 +57,7 @@ class Processes:
         self.parameters = [tensor for tensor in copies if tensor.requires_grad]
         with torch.no_grad():
             for tensor in copies:
-                dist.broadcast(tensor, group=group, group_src=0)
+                collectives.copy_first(tensor, group)
 
     @property
     def first(self) -> bool:
@@ -69,9 +66,7 @@ class Processes:
 
     def sum(self, tensor: Tensor) -> Tensor:
         """The sum over the processes, the same to the last bit in each."""
-        total = tensor.detach().clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(total, group=self.group)
-        return total
+        return collectives.summed(tensor, self.group)
 
     def sums(self, gradients: Sequence[Tensor | None], parameters: Sequence[Tensor]) -> list[Tensor | None]:
         """The same for a gradient of each parameter, in one message; ``None`` where no process has one.
@@ -96,9 +91,7 @@ class Processes:
 
     def agreed(self, value: Any) -> Any:
         """``value`` as the first process has it; anything that can be pickled."""
-        box = [value]
-        dist.broadcast_object_list(box, group=self.group, group_src=0)
-        return box[0]
+        return collectives.as_first(value, self.group)
 
     def from_first(self, function: Callable[[], Answer]) -> Answer:
         """What ``function`` gives in the first process, where alone it is called; an error of the package is raised in all."""
@@ -116,9 +109,7 @@ class Processes:
 
     def alike(self, value: Any) -> bool:
         """Whether all processes have the same value."""
-        found: list[Any] = [None] * self.size
-        dist.all_gather_object(found, value, group=self.group)
-        return all(other == value for other in found)
+        return all(other == value for other in collectives.everyones(value, self.group))
 
 
 def reduced(look: Look, across: Processes, own: Sequence[Tensor]) -> Look:

@@ -8,6 +8,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from moo_mtl import collectives
+
 
 def synchronised(network: nn.Module, group: dist.ProcessGroup | None = None) -> nn.Module:
     """The network with every ``BatchNorm`` replaced by one over all processes; parameters, buffers and names stay.
@@ -103,9 +105,7 @@ class SyncBatchNormSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, tensor: Tensor, group: dist.ProcessGroup | None) -> Tensor:
         ctx.group = group
-        total = tensor.detach().clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(total, group=group)
-        return total
+        return collectives.summed(tensor, group)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:

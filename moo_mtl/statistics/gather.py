@@ -13,7 +13,7 @@ from moo_mtl.config import Choice
 from moo_mtl.errors import InputError, RunError, unknown
 from moo_mtl.runs import Run
 
-_APART = ("rule", "seed", "tasks", "threads", "device", "deterministic")  # neither a place nor a setting to choose
+_APART = ("rule", "seed", "tasks", "threads", "processes", "device", "deterministic")  # neither a place nor a setting to choose
 _PLACE = ("kind", "problem", "data", "model")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from moo_mtl.config import AnyRun
+from moo_mtl.config import AnyRun, TrainRun
 from moo_mtl.runs import Run
 
 
@@ -45,8 +45,12 @@ class Job:
         return self.items[0].run.folder / "lock" if self.batches is None else self.batches / f"{self.name}.lock"
 
     @property
-    def needs_gpu(self) -> bool:
-        return self.items[0].single.device.startswith("cuda")
+    def gpus(self) -> int:
+        """How many it needs on one machine."""
+        single = self.items[0].single
+        if not single.device.startswith("cuda"):
+            return 0
+        return single.processes if isinstance(single, TrainRun) else 1
 
 
 class End(NamedTuple):

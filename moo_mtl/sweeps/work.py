@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from moo_mtl import single_run, storage
+from moo_mtl import launch, single_run, storage
+from moo_mtl.config import TrainRun
 from moo_mtl.errors import BusyError, DamageError, RunError
 from moo_mtl.runs import locked
+from moo_mtl.sweeps import torchrun
 from moo_mtl.sweeps.batches import alone, batch
 from moo_mtl.sweeps.job import End, Item, Job, end_of
 
@@ -32,7 +34,7 @@ def work(job: Job, advance: Advance) -> list[End]:
     apart: list[End] = []
     try:
         if job.batches is None:
-            single_run.perform(job.items[0].single, job.items[0].run, advance)
+            _alone(job.items[0], advance)
         else:
             with locked(job.lock):
                 apart = _together(job.items, job.batches, job.name, advance)
@@ -42,6 +44,13 @@ def work(job: Job, advance: Advance) -> list[End]:
         return [_end(item, str(error)) for item in job.items]
     damaged = {end.item.run.folder: end.error for end in apart}
     return [_end(item, damaged.get(item.run.folder, "")) for item in job.items]
+
+
+def _alone(item: Item, advance: Advance) -> None:
+    if isinstance(item.single, TrainRun) and item.single.processes > 1 and not launch.launched():
+        torchrun.perform(item.single, item.run, advance)
+    else:
+        single_run.perform(item.single, item.run, advance)
 
 
 def _together(items: Sequence[Item], folder: Path, name: str, advance: Advance) -> list[End]:

@@ -1,4 +1,4 @@
-"""Jobs on a Dask cluster that is already there; each is one task, with the GPU that its device asks for."""
+"""Jobs on a Dask cluster that is already there; each is one task, with the GPUs that it asks for."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ class Cluster:
 
 
 def _wants(job: Job) -> dict[str, Any]:
-    return {"pure": False, "resources": {"GPU": 1}} if job.needs_gpu else {"pure": False}
+    return {"pure": False, "resources": {"GPU": job.gpus}} if job.gpus else {"pure": False}
 
 
 def _require_workers(workers: dict[str, Any], jobs: list[Job]) -> None:
     """Hold the cluster against what the jobs need.
 
     Raises:
-        InputError: there is no worker, one computes several jobs at a time, or none has a GPU and a job needs one.
+        InputError: there is no worker, one computes several jobs at a time, or none has as many GPUs as a job needs.
     """
     if not workers:
         raise InputError("the Dask scheduler has no worker; start some with dask worker HOST:PORT --nthreads 1")
@@ -66,5 +66,10 @@ def _require_workers(workers: dict[str, Any], jobs: list[Job]) -> None:
             "a Dask worker has several threads, and torch's settings are of a whole process; start workers with --nthreads 1, "
             "and as many as there are cores with --nworkers"
         )
-    if any(job.needs_gpu for job in jobs) and not any(worker["resources"].get("GPU") for worker in workers.values()):
-        raise InputError('a run has a CUDA device and no Dask worker offers a GPU; start workers with --resources "GPU=1"')
+    wanted = max(job.gpus for job in jobs)
+    offered = max(worker["resources"].get("GPU", 0) for worker in workers.values())
+    if wanted > offered:
+        raise InputError(
+            f"a run needs GPUs: {wanted}, and no Dask worker offers more than {offered:g}; "
+            f'start workers with --resources "GPU={wanted}"'
+        )
