@@ -6,6 +6,10 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any, NamedTuple, Protocol
 
+import torch
+
+from moo_mtl.fronts.deltas import delta_m, delta_p
+
 
 class Finished(Protocol):
     """What a row is made from."""
@@ -52,44 +56,31 @@ class Row(NamedTuple):
 def rows(records: Sequence[Finished]) -> list[Row]:
     """The rules in the order of their first run.
 
-    Where every task was also trained alone, the others get ``delta_m`` and ``delta_p`` against the mean of those runs.
+    Where every task was also trained alone, the others get ``fronts.delta_m`` and ``delta_p`` against the mean of those runs.
     """
     labels = list(dict.fromkeys(record.label for record in records))
     runs = {label: [dict(record.metrics) for record in records if record.label == label] for label in labels}
     alone = {record.label for record in records if record.alone}
     baseline = {key: mean for label in alone for key, mean in _means([_test(one) for one in runs[label]]).items()}
     for label in labels:
-        for metrics in runs[label]:
-            if label not in alone and baseline and baseline.keys() == _test(metrics).keys():
-                metrics["delta_m %"] = delta_m(_test(metrics), baseline, metrics["better"])
-                metrics["delta_p %"] = delta_p(_test(metrics), baseline, metrics["better"])
+        if label not in alone:
+            for metrics in runs[label]:
+                metrics |= _deltas(metrics, baseline)
     return [_row(label, runs[label]) for label in labels]
 
 
-def delta_m(metrics: Mapping[str, float], baseline: Mapping[str, float], better: Mapping[str, str]) -> float:
-    r"""Mean relative loss against single-task training in percent; lower is better, below 0 the tasks help each other.
-
-    .. math:: \Delta_m = \frac{100}{N} \sum_i (-1)^{\delta_i} (M_i - B_i) / B_i, \qquad \delta_i = 1 \text{ if higher is better}
-
-    Source: Navon et al., Nash-MTL (2022), section 5; over all N metrics of all tasks.
-    """
-    signs = {"higher": -1, "lower": 1}
-    return 100 * fmean(signs[better[key]] * (metrics[key] - value) / value for key, value in baseline.items())
-
-
-def delta_p(metrics: Mapping[str, float], baseline: Mapping[str, float], better: Mapping[str, str]) -> float:
-    """Mean over the tasks of each one's mean relative gain over single-task training, in percent; HIGHER is better.
-
-    >>> better = {"a/x": "higher", "a/y": "higher", "b/z": "lower"}
-    >>> delta_p({"a/x": 0.5, "a/y": 0.5, "b/z": 2.0}, {"a/x": 1, "a/y": 1, "b/z": 1}, better)
-    -75.0
-
-    Source: LibMTL and DB-MTL. Tasks with several metrics count once, so it is not ``-delta_m``.
-    """
-    by_task: dict[str, dict[str, float]] = {}
-    for key, value in baseline.items():
-        by_task.setdefault(key.rpartition("/")[0], {})[key] = value
-    return -fmean(delta_m(metrics, of_task, better) for of_task in by_task.values())
+def _deltas(metrics: Mapping[str, Any], baseline: Mapping[str, float]) -> dict[str, float]:
+    """Against single-task training; nothing where that was not scored alike, or has a score of 0."""
+    found = _test(metrics)
+    if not baseline or baseline.keys() != found.keys() or 0 in baseline.values():
+        return {}
+    ours, theirs = (torch.tensor([table[key] for key in baseline], dtype=torch.float64) for table in (found, baseline))
+    higher = [metrics["better"][key] == "higher" for key in baseline]
+    tasks = [key.rpartition("/")[0] for key in baseline]
+    return {
+        "delta_m %": float(delta_m(ours, theirs, higher)),
+        "delta_p %": float(delta_p(ours, theirs, higher, tasks)),
+    }
 
 
 def _test(metrics: Mapping[str, Any]) -> dict[str, float]:

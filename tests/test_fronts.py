@@ -211,6 +211,14 @@ def test_delta_m_of_a_published_row():
     assert fronts.delta_m(row, alone, [False] * 11).item() == pytest.approx(62.0, abs=1.5)
 
 
+def test_delta_m_of_a_published_row_of_both_signs():
+    """Nash-MTL, Cityscapes, row LS (22.60), from its printed numbers; two metrics are better when higher, two when lower."""
+    row, alone = torch.tensor([75.18, 93.49, 0.0155, 46.77]), torch.tensor([74.01, 93.16, 0.0125, 27.77])
+    better = [True, True, False, False]
+    assert fronts.delta_m(row, alone, better).item() == pytest.approx(22.60, abs=0.1)
+    assert fronts.delta_m(alone, alone, better).item() == 0
+
+
 def test_deltas_refuse():
     one = torch.ones(2)
     with pytest.raises(InputError, match="one entry per metric"):

@@ -30,15 +30,6 @@ def test_what_some_runs_lack_is_counted():
     assert str(row.cells["never"]) == "- (0 of 3)"
 
 
-def test_delta_m_of_a_published_table():
-    """Nash-MTL, Cityscapes, row LS (22.60), from its printed numbers; two metrics are better when higher, two when lower."""
-    metrics = {"miou": 75.18, "pixel": 93.49, "absolute": 0.0155, "relative": 46.77}
-    single = {"miou": 74.01, "pixel": 93.16, "absolute": 0.0125, "relative": 27.77}
-    better = {"miou": "higher", "pixel": "higher", "absolute": "lower", "relative": "lower"}
-    assert summary.delta_m(metrics, single, better) == pytest.approx(22.60, abs=0.1)
-    assert summary.delta_m(single, single, better) == 0
-
-
 def test_single_task_runs_are_the_baseline_of_the_others():
     better = {"a/accuracy": "higher", "b/mae": "lower"}
     together = [
@@ -49,3 +40,5 @@ def test_single_task_runs_are_the_baseline_of_the_others():
     row = summary.rows([*together, *alone])[0]
     assert row.cells["delta_m %"].mean == pytest.approx(100 * mean([(0.2 - 0.5) / 2, (0.1 + 0.5) / 2]))
     assert "delta_m %" not in summary.rows([*together, *alone[:2]])[0].cells, "a task was not trained alone"
+    without = [*alone[:2], Finished("b alone", {"test": {"b/mae": 0.0}}, alone=True)]
+    assert "delta_m %" not in summary.rows([*together, *without])[0].cells, "nothing is relative to 0"

@@ -140,7 +140,7 @@ def _deltas(
     table = torch.tensor([[run.scores[key] for key in keys] for run in runs], dtype=torch.float64)
     base = torch.tensor([baseline[key] for key in keys], dtype=torch.float64)
     ways = [higher[key] for key in keys]
-    losses, gains = delta_m(table, base, ways), delta_p(table, base, ways, [key.partition("/")[0] for key in keys])
+    losses, gains = delta_m(table, base, ways), delta_p(table, base, ways, [key.rpartition("/")[0] for key in keys])
     return {run.seed: pair for run, pair in zip(runs, zip(losses.tolist(), gains.tolist(), strict=True), strict=True)}
 
 
