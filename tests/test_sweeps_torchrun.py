@@ -134,6 +134,10 @@ def gone(pid):
         return True
 
 
+def parent(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def test_two_processes_compute_what_one_does(undisturbed, folder):
     one, two = undisturbed
     for key in one:
@@ -152,8 +156,9 @@ def killed(process):
     process.kill()
 
 
-@pytest.mark.parametrize("stop", [killed, pytest.param(interrupted, marks=SLOW)])
-@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=SLOW)])
+@pytest.mark.parametrize(
+    ("stop", "jobs"), [(killed, 1), pytest.param(interrupted, 1, marks=SLOW), pytest.param(interrupted, 2, marks=SLOW)]
+)
 def test_a_driver_that_is_stopped_takes_them_along_and_goes_on_where_it_was(undisturbed, stop, jobs):
     process = start("--set", "processes=2", "--jobs", jobs, nap="0.1")
     until(lambda: len(begun(1)) >= 5, process)
@@ -180,6 +185,19 @@ def test_a_process_that_is_killed_is_started_again(undisturbed, rank):
     os.kill(int(begun(rank)[-1]), signal.SIGKILL)
     code, _, err = ended(process)
     assert code == 0, err
+    assert len(set(begun(0))) == len(set(begun(1))) == 2
+    assert_same(arrays(), undisturbed[1])
+
+
+@SLOW
+def test_a_worker_that_is_killed_takes_them_along_and_is_replaced(undisturbed):
+    process = start("--set", "processes=2", "--jobs", 2, nap="0.1")
+    until(lambda: len(begun(1)) >= 5, process)
+    launcher = parent(begun(1)[-1])
+    os.kill(parent(launcher), signal.SIGKILL)
+    code, _, err = ended(process)
+    assert code == 0, err
+    assert "a worker process died" in err
     assert len(set(begun(0))) == len(set(begun(1))) == 2
     assert_same(arrays(), undisturbed[1])
 
