@@ -206,7 +206,7 @@ def test_a_worker_that_is_killed_takes_them_along_and_is_replaced(undisturbed):
 def test_a_run_that_kills_its_processes_fails_and_the_others_finish():
     code, _, err = ended(start("--set", 'rule=["mine:Deadly", "mine:Elsewhere", "mine:Slow"]', "--set", "processes=2"))
     assert code == 2
-    assert err.count("one of its 2 processes died twice") == 2
+    assert err.count("one of its 2 processes died, 2 times") == 2
     assert "3 of 3 runs done, 2 of them failed" in err
     traces = [runs.read(file.parent).status.get("traceback", "") for file in Path("runs/small").glob("*/status.json")]
     assert sum("ValueError: only here" in trace for trace in traces) == 1

@@ -5,7 +5,6 @@ They hold on to this process by a pipe: when it is gone, however it went, they g
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -15,10 +14,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from moo_mtl import errors
+from moo_mtl import errors, storage
 from moo_mtl.config import TrainRun
 from moo_mtl.runs import Run
 
+ATTEMPTS = 2
 POLL = 0.1  # seconds between two looks at how far they are
 ORDER, STEP, ANSWER = "order.json", "step", "answer.json"  # what goes to the processes and comes back, in a folder of the call
 
@@ -26,8 +26,8 @@ ORDER, STEP, ANSWER = "order.json", "step", "answer.json"  # what goes to the pr
 def perform(config: TrainRun, run: Run, advance: Callable[[int], None]) -> None:
     """What ``single_run.perform`` does, in ``config.processes`` processes.
 
-    When one of them dies, torchrun starts them all again, once, from the last checkpoint. If that kills one again, the run has
-    failed.
+    When one of them dies, all are started again, once, and go on from the last checkpoint. If that kills one again, the run has
+    failed. Torchrun's own restarts are not asked: the processes of a second attempt may wait for those of the first.
 
     Args:
         config: what to compute.
@@ -39,26 +39,29 @@ def perform(config: TrainRun, run: Run, advance: Callable[[int], None]) -> None:
         BusyError: another process computes this run.
         RunError: the folder cannot be written.
     """
-    with tempfile.TemporaryDirectory(prefix="moo-mtl-") as name:
-        folder = Path(name)
-        order = {"config": config.resolved(), "folder": str(run.folder.absolute())}
-        (folder / ORDER).write_text(json.dumps(order), encoding="utf-8")
-        _wait(config.processes, folder, advance)
-        if (folder / ANSWER).exists():
-            answer = json.loads((folder / ANSWER).read_text(encoding="utf-8"))
-            if answer["raised"] is not None:
-                raise getattr(errors, answer["raised"])(answer["message"])
-            return
-        said = "\n".join(log.read_text(encoding="utf-8", errors="replace") for log in sorted(folder.rglob("*.log"))).strip()
+    said = ""
+    for _ in range(ATTEMPTS):
+        with tempfile.TemporaryDirectory(prefix="moo-mtl-", ignore_cleanup_errors=True) as name:
+            folder = Path(name)
+            order = {"config": config.resolved(), "folder": str(run.folder.absolute())}
+            storage.write_json(folder / ORDER, order)
+            _wait(config.processes, folder, advance)
+            if (folder / ANSWER).exists():
+                answer = storage.read_json(folder / ANSWER)
+                if answer["raised"] is not None:
+                    raise getattr(errors, answer["raised"])(answer["message"])
+                return
+            said = "\n".join(log.read_text(encoding="utf-8", errors="replace") for log in sorted(folder.rglob("*.log")))
     with run.writing():
         if run.state != "finished":
-            run.fail(f"one of its {config.processes} processes died twice; moo-mtl sweep --retry tries again", {}, said)
+            why = f"one of its {config.processes} processes died, {ATTEMPTS} times; moo-mtl sweep --retry tries again"
+            run.fail(why, {}, said.strip())
 
 
 def _wait(processes: int, folder: Path, advance: Callable[[int], None]) -> None:
     """Start torchrun, and stay until it has ended or this process is interrupted."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    more = ["--max-restarts", "1", "--log-dir", str(folder), "--redirects", "2", "-m", "moo_mtl.sweeps.member", str(folder)]
+    more = ["--log-dir", str(folder), "--redirects", "2", "-m", "moo_mtl.sweeps.member", str(folder)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}  # the user's modules, wherever this is
     with (
         (folder / "torchrun.log").open("w") as log,
@@ -73,3 +76,4 @@ def _wait(processes: int, folder: Path, advance: Callable[[int], None]) -> None:
                     advance(int((folder / STEP).read_text()))
         finally:
             process.terminate()  # it takes the others with it
+            process.wait()
