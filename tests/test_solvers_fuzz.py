@@ -1,5 +1,8 @@
 """Random Gramians of every kind against every solver: hundreds here, a million each by ``python -m tests.fuzz_solvers``."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -31,6 +34,31 @@ def test_an_empty_batch_has_an_empty_answer(name, shape):
     solution = SOLVERS[name](torch.zeros(shape, dtype=torch.float64))
     assert solution.weights.shape == shape[:-1]
     assert solution.converged.shape == shape[:-2]
+
+
+THREADS = """
+import sys, torch
+from tests.fuzz_solvers import SOLVERS, gramians
+def same(a, b):
+    return all(torch.equal(x.nan_to_num(), y.nan_to_num()) for x, y in zip(a, b))
+for K, B in ((2, 20_000), (3, 20_000), (5, 5_000), (12, 1_000), (40, 50), (160, 2)):
+    G = gramians(torch.Generator().manual_seed(K), B, K)
+    for name, solve in SOLVERS.items():
+        if K == 160 and name == "upgrad":
+            continue  # for seconds
+        answers = []
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            answers.append(solve(G))
+        if K <= 64 and not same(*answers):
+            sys.exit(f"{name}, K = {K}: two threads find other bits than one")
+"""
+
+
+def test_threads_change_no_bit_up_to_64_tasks_and_nothing_hangs():
+    """Beyond, LAPACK's own threads add in another order; from 150 tasks on its batched LU was seen to wait for ever."""
+    answer = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, timeout=300)
+    assert answer.returncode == 0, answer.stderr
 
 
 @pytest.mark.parametrize("name", SOLVERS)

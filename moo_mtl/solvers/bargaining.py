@@ -15,6 +15,7 @@ STEPS = 100  # of Newton; quadratic convergence ends most problems within ten
 HALVINGS = 12  # of a step that does not decrease the potential
 ACCURATE = 1e-10  # relative error of the weights at which a solution counts as converged
 GENTLE = 2.0  # alpha up to which Newton's method starts from scratch
+ONE_BY_ONE = 64  # tasks up to which batches are inverted as one
 LOST = 1e-2  # relative error of the weights above which rounding hides whether there is a solution
 
 
@@ -203,9 +204,21 @@ def _relative_errors(form: NormalForm, acting: Tensor, alpha: float, v: Tensor) 
     rounding = form.noise * torch.where(acting, M.abs().sum(dim=-1) + wanted, 0.0)
     size = M.abs().amax(dim=-1, keepdim=True).clamp(min=1e-300)
     M.diagonal(dim1=-2, dim2=-1).add_(torch.where(acting, wanted / alpha, 1.0))
-    inverse, info = torch.linalg.inv_ex(M / size)
+    inverse, info = _inverse(M / size)
     inverse = inverse / size.mT
     step = times(inverse, downhill).abs().amax(dim=-1)
     noise = times(inverse.abs(), rounding).amax(dim=-1)
     singular = (info != 0) | ~(step + noise).isfinite()
     return step.masked_fill(singular, torch.inf), noise.masked_fill(singular, torch.inf)
+
+
+def _inverse(M: Tensor) -> tuple[Tensor, Tensor]:
+    """As ``torch.linalg.inv_ex``, one by one where K is large on the CPU.
+
+    With several threads MKL never returned from the LU of a batch of matrices with 160 rows and more (torch 2.13).
+    """
+    K = M.shape[-1]
+    if M.device.type != "cpu" or K <= ONE_BY_ONE or M.numel() <= K * K:
+        return torch.linalg.inv_ex(M)
+    inverse, info = map(torch.stack, zip(*map(torch.linalg.inv_ex, M.reshape(-1, K, K)), strict=True))
+    return inverse.reshape(M.shape), info.reshape(M.shape[:-2])
