@@ -320,6 +320,15 @@ def test_whatever_losses_do_a_step_is_finite_or_refused_by_name(name, fate):
         assert all(leaf.isfinite().all() for leaf in flatten(balancer._carried.state or ()).values())
 
 
+def test_cov_lives_on_after_a_loss_of_any_size():
+    """It remembers how losses compare with the mean of those before; a ratio of 1e200 could not be squared."""
+    net = Net()
+    balancer = Balancer(rules.get("cov"), net.trunk)
+    for factors in [(1e152, 1e-200, 1.0)] * 2 + [(1.0, 1.0, 1.0)] * 2:
+        balancer.backward(scaled(net, factors))
+        assert all(p.grad is None or p.grad.isfinite().all() for p in net.parameters())
+
+
 @pytest.mark.parametrize("name", DRIVEN)
 def test_a_task_that_disappears_and_comes_back(name):
     net = Net()

@@ -49,7 +49,7 @@ def variation(lower_bound: Bound = None) -> Slot[Transformed]:
     def factors(obs: Observation, state: tuple[Welford, Welford]) -> tuple[Tensor, tuple[Welford, Welford]]:
         above = excess("cov", obs, lower_bound)
         past, ratios = state
-        ratio = above / torch.where(past.seen > 0, past.mean, above)
+        ratio = (above / torch.where(past.seen > 0, past.mean, above)).clamp(max=1e100)  # beyond, its square would overflow
         past, ratios = past.update(above, obs.mask), ratios.update(ratio, obs.mask)
         coefficient = torch.where(obs.mask, ratios.deviation / ratios.mean.clamp(min=1e-300), 0.0)
         known = coefficient.amax(dim=-1, keepdim=True) > 0

@@ -131,16 +131,15 @@ def cagrad(c: float = 0.4, rescale: Literal["none", "c", "c-squared"] = "none") 
     .. math:: \max_d \min_k g_k^\top d \quad\text{s.t.}\quad \lVert d - g_0 \rVert \le c \lVert g_0 \rVert
 
     Args:
-        c: radius; 0 is the mean gradient, 1 and above gives common descent, infinity the direction of MGDA.
+        c: radius; 0 is the mean gradient, 1 and above gives common descent. As c grows the direction, of length about
+            :math:`c \lVert g_0 \rVert`, becomes that of MGDA.
         rescale: the authors' code divides the step by :math:`1 + c^2` (its default) or by :math:`1 + c`; the paper does not.
 
     Raises:
-        InputError: ``rescale`` is unknown or divides by infinity, or c is negative.
+        InputError: ``rescale`` is unknown, or c is negative or infinite.
     """
-    if not c >= 0:
-        raise InputError(f"cagrad: c must not be negative, found {c}; it is a radius, and 0 is the mean gradient")
-    if c == float("inf") and rescale != "none":
-        raise InputError(f"cagrad: rescale={rescale!r} divides by c, which is infinite; use rescale='none'")
+    if not 0 <= c < float("inf"):
+        raise InputError(f"cagrad: c must be finite and at least 0, found {c}; 0 is the mean gradient, and the limit is mgda")
     factors = {"none": 1.0, "c": 1 / (1 + c), "c-squared": 1 / (1 + c * c)}
     if rescale not in factors:
         raise InputError(f"cagrad: rescale {rescale!r} is unknown; expected one of {', '.join(factors)}")
