@@ -21,6 +21,7 @@ from moo_mtl import solvers
 from moo_mtl.solvers import Solution
 
 LARGEST, SMALLEST = 1e290, 1e-290  # of a Gramian's entries; beyond, a member counts as not finite or as zero
+ENTRIES = 1_000_000  # of a batch of Gramians
 SOLVERS: dict[str, Callable[[Tensor], Solution]] = {
     "min_norm": solvers.min_norm,
     "dualproj": solvers.dualproj,
@@ -114,12 +115,12 @@ def poisoned(name: str, G: Tensor, solution: Solution, at: int, value: float) ->
     return found
 
 
-def fuzz(name: str, cases: int, seed: int = 0, largest: int = 12, batch: int = 4096) -> Tally:
-    """Batches of random sizes until so many members were solved."""
+def fuzz(name: str, cases: int, seed: int = 0, smallest: int = 1, largest: int = 12, batch: int = 4096) -> Tally:
+    """Batches of random numbers of tasks, the smaller the larger they are, until so many members were solved."""
     generator, done, lost, broken = torch.Generator().manual_seed(seed), 0, 0, []
     while done < cases and len(broken) < 5:
-        tasks = int(torch.randint(1, largest + 1, (), generator=generator))
-        G = gramians(generator, min(batch, cases - done, max(1, cases // 8)), tasks)
+        tasks = int(torch.randint(smallest, largest + 1, (), generator=generator))
+        G = gramians(generator, min(batch, cases - done, max(1, cases // 8), max(1, ENTRIES // tasks**2)), tasks)
         solution = SOLVERS[name](G)
         broken += broken_laws(name, G, solution)
         value = (float("nan"), float("inf"), -float("inf"))[done % 3]
@@ -132,6 +133,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--cases", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--smallest", type=int, default=1, help="tasks, at least")
     parser.add_argument("--largest", type=int, default=12, help="tasks, at most")
     parser.add_argument("--batch", type=int, default=4096)
     parser.add_argument("--solvers", nargs="+", choices=SOLVERS, default=list(SOLVERS))
@@ -141,7 +143,7 @@ def main() -> None:
     print("| solver | cases | did not converge | laws broken | seconds |\n|---|---|---|---|---|")
     for name in arguments.solvers:
         begin = time.perf_counter()
-        tally = fuzz(name, arguments.cases, arguments.seed, arguments.largest, arguments.batch)
+        tally = fuzz(name, arguments.cases, arguments.seed, arguments.smallest, arguments.largest, arguments.batch)
         wrong[name] = len(tally.broken)
         seconds = time.perf_counter() - begin
         print(f"| {name} | {tally.cases:,} | {tally.unconverged:,} | {len(tally.broken)} | {seconds:.0f} |", flush=True)
