@@ -6,6 +6,7 @@ import sys
 import pytest
 import torch
 
+from moo_mtl import solvers
 from tests.fuzz_solvers import SOLVERS, fuzz, gramians
 
 # Where a solution need not exist (at stationary points, for dependent gradients), a solver may say so.
@@ -34,6 +35,19 @@ def test_an_empty_batch_has_an_empty_answer(name, shape):
     solution = SOLVERS[name](torch.zeros(shape, dtype=torch.float64))
     assert solution.weights.shape == shape[:-1]
     assert solution.converged.shape == shape[:-2]
+
+
+COPLANAR = [  # two of three gradients in a plane are nearly opposite; the third is at the edge of what they allow
+    [0.10268668706104049, -0.11272045587205715, 0.3056272990076646],
+    [-0.11272045587205715, 0.12373756583803983, -0.33600428427406204],
+    [0.3056272990076646, -0.33600428427406204, 1.0],
+]
+
+
+def test_three_gradients_in_a_plane_keep_their_residual():
+    """By two quotients instead of elimination nine of a million did not converge."""
+    assert solvers.upgrad(torch.tensor([COPLANAR], dtype=torch.float64)).converged.all()
+    assert fuzz("upgrad", 20_000, seed=5, smallest=3, largest=3).unconverged == 0
 
 
 THREADS = """

@@ -54,7 +54,8 @@ def _lifts(a: Tensor, b: Tensor, between: Tensor, rounding: float) -> tuple[Tens
     enough_a = b + between * alone_a >= -rounding
     enough_b = a + between * alone_b >= -rounding
     sine = ((1 - between) * (1 + between)).clamp_(min=1e-300)
-    both_a, both_b = ((between * b - a) / sine).clamp_(min=0), ((between * a - b) / sine).clamp_(min=0)
+    both_b = ((between * a - b) / sine).clamp_(min=0)
+    both_a = (-a - between * both_b).clamp_(min=0)  # by elimination: a second quotient would leave a residual 1 / sine larger
     lift_a = torch.where(enough_a, alone_a, both_a.masked_fill_(enough_b, 0.0))
     lift_b = torch.where(enough_b, alone_b, both_b)
     return lift_a, lift_b.masked_fill_(enough_a, 0.0)
