@@ -28,7 +28,7 @@ def main() -> None:
 
 def _computed(folder: Path) -> dict[str, str | None]:
     order = storage.read_json(folder / ORDER)
-    config, run = TrainRun.model_validate(order["config"]), Run(Path(order["folder"]), order["config"])
+    config, run = TrainRun.model_validate(order["single"]), Run(Path(order["folder"]), order["single"])
     try:
         single_run.perform(config, run, lambda step: _note(folder / STEP, step))
     except LostError:

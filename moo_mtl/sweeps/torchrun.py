@@ -43,7 +43,7 @@ def perform(config: TrainRun, run: Run, advance: Callable[[int], None]) -> None:
     for _ in range(ATTEMPTS):
         with tempfile.TemporaryDirectory(prefix="moo-mtl-", ignore_cleanup_errors=True) as name:
             folder = Path(name)
-            order = {"config": config.resolved(), "folder": str(run.folder.absolute())}
+            order = {"single": config.resolved(), "folder": str(run.folder.absolute())}
             storage.write_json(folder / ORDER, order)
             _wait(config.processes, folder, advance)
             if (folder / ANSWER).exists():
