@@ -9,7 +9,7 @@ demo: venv            ## the toy front and MultiDigits, with their table and fig
 	$(BIN)/moo-mtl run experiments/toy-demo.toml experiments/multi-digits.toml
 
 figures: venv         ## the figures of docs/results/reproduction.md, their runs computed where missing; QUICK=--quick for the short ones
-	$(ONE_THREAD) $(BIN)/moo-mtl figures $(QUICK)
+	$(ONE_THREAD) $(BIN)/moo-mtl figures --jobs 2 $(QUICK)
 
 test: venv            ## the default test suite, on two cores with one thread each
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -q

@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, StrMethodFormatter
 
 from moo_mtl.errors import InputError
 from moo_mtl.experiment import Record
@@ -33,6 +34,10 @@ def draw(records: Sequence[Record]) -> Figure:
                 line = {"color": drawn.colour, "linestyle": drawn.line, "marker": drawn.marker, "markevery": 4}
                 panel.plot(AT, np.median(values, axis=0), label=data, **line)
             panel.set(yscale="log", xlabel="share of the training", title=name)
+            panel.set_ylim(bottom=1)
+            panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            panel.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            panel.minorticks_off()
             panel.grid(axis="y")
         panels[0].set_ylabel("largest / smallest")
         handles, labels = panels[0].get_legend_handles_labels()
