@@ -1,6 +1,6 @@
 """Time and memory of a step's per-task gradients, in backward passes: every engine, torchjd and LibMTL on the same models.
 
-    python -m benchmarks.engines [--models lenet mlp-32] [--tasks 2 10] [--seconds 25] [--memory]
+    python -m benchmarks.engines [--models lenet mlp-32] [--tasks 2 10] [--contenders auto torchjd] [--seconds 25] [--memory]
 
 A contender's call is what comes after the forward pass: gradients of K tasks, the weights of a fixed rule (MGDA),
 `.grad` filled. The forward pass is made anew for each call and timed by itself, and the floor is one backward pass
@@ -25,6 +25,7 @@ from torch import Tensor
 from benchmarks.contenders import BY_HAND, ENGINES, MODELS, PEERS, PRODUCT, TASKS, Case, contender
 from benchmarks.side_by_side import machine, ratio
 
+CONTENDERS = (*ENGINES, PRODUCT, BY_HAND, *PEERS)
 LONG = 4.0  # seconds: a contender that takes longer is timed once
 
 
@@ -97,11 +98,11 @@ def _status(entry: str) -> float:
     return next(float(line.split()[1]) for line in lines if line.startswith(entry))
 
 
-def page(budget: float, models: tuple[str, ...], tasks: tuple[int, ...]) -> str:
+def page(budget: float, models: tuple[str, ...], tasks: tuple[int, ...], chosen: Sequence[str] = CONTENDERS) -> str:
     """The tables of times as Markdown."""
-    peers = _installed()
-    names = ["floor", *ENGINES, PRODUCT, BY_HAND, *peers]
-    missing = sorted({name.split()[0] for name in PEERS} - {name.split()[0] for name in peers})
+    peers = [name for name in _installed() if name in chosen]
+    names = ["floor", *(name for name in chosen if name not in PEERS), *peers]
+    missing = sorted({name.split()[0] for name in PEERS if name in chosen} - {name.split()[0] for name in peers})
     lines = [f"Measured on {machine()}.", f"Not installed: {', '.join(missing)}." if missing else "", ""]
     for model in models:
         columns: dict[str, list[str]] = {name: [] for name in names[1:]}
@@ -166,6 +167,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
     parser.add_argument("--tasks", nargs="+", type=int, default=list(TASKS))
+    parser.add_argument("--contenders", nargs="+", default=list(CONTENDERS), choices=CONTENDERS)
     parser.add_argument("--seconds", type=float, default=25.0, help="of the processor for each model and K, warm-up apart")
     parser.add_argument("--memory", action="store_true", help="peak memory instead of times")
     parser.add_argument("--memory-of", nargs=3, help=argparse.SUPPRESS)
@@ -176,7 +178,7 @@ def main() -> None:
         print(_measure_memory(model, int(n_tasks), name))
         return
     models, tasks = tuple(arguments.models), tuple(arguments.tasks)
-    print(memory_page(models, tasks) if arguments.memory else page(arguments.seconds, models, tasks))
+    print(memory_page(models, tasks) if arguments.memory else page(arguments.seconds, models, tasks, arguments.contenders))
 
 
 if __name__ == "__main__":
