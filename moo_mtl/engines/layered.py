@@ -57,13 +57,11 @@ def layered(
     held = [parameter for parameter in shared if id(parameter) not in without_rows]
     rows, views = stage.rows(losses, held)
     deltas = _passes(stage, [*dense, *narrow], views, batched)
-    for layer, delta in zip(narrow, deltas[len(dense) :], strict=True):
-        gradients = [None, None] if delta is None else layer.rows(delta)
-        for parameter, gradient in zip(layer.parameters, gradients, strict=False):
-            _put(views[id(parameter)], gradient)
+    for layer in reversed(narrow):
+        _convolved(layer, deltas.pop(), views)
     stage.complete(views)
     total = gramian(rows)
-    for linear, delta in zip(dense, deltas, strict=False):
+    for linear, delta in zip(dense, deltas, strict=True):
         total = total if delta is None else total + linear.gramian(delta)
 
     def direction(weights: Tensor) -> Tensor:
@@ -72,7 +70,7 @@ def layered(
         pieces = combined(weights, rows).split([parameter.numel() for parameter in held])
         for parameter, piece in zip(held, pieces, strict=True):
             places[id(parameter)].copy_(piece)
-        for layer, delta in zip(dense, deltas, strict=False):
+        for layer, delta in zip(dense, deltas, strict=True):
             if delta is None:
                 for parameter in layer.parameters:
                     places[id(parameter)].zero_()
@@ -106,6 +104,12 @@ def _passes(
         for parameter, gradient in zip(ordinary, passed[n_layers:], strict=True):
             _put(views[id(parameter)][task], gradient)
     return deltas
+
+
+def _convolved(layer: Convolution, delta: Tensor | None, views: dict[int, Tensor]) -> None:
+    gradients = [None] * len(layer.parameters) if delta is None else layer.rows(delta)
+    for parameter, gradient in zip(layer.parameters, gradients, strict=True):
+        _put(views[id(parameter)], gradient)
 
 
 def _put(place: Tensor, gradient: Tensor | None) -> None:
