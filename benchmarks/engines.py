@@ -26,7 +26,7 @@ from benchmarks.contenders import BY_HAND, ENGINES, MODELS, PEERS, PRODUCT, TASK
 from benchmarks.side_by_side import machine, ratio
 
 CONTENDERS = (*ENGINES, PRODUCT, BY_HAND, *PEERS)
-LONG = 4.0  # seconds: a contender that takes longer is timed once
+LONG = 8.0  # seconds: a contender that takes longer is timed once
 
 
 def times(model: str, n_tasks: int, names: list[str], budget: float) -> dict[str, np.ndarray | str]:
