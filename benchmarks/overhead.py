@@ -1,6 +1,6 @@
 """What a step costs besides its gradients: the rule itself, and with it the checks, the report, and writing ``.grad``.
 
-    python -m benchmarks.overhead
+    python -m benchmarks.overhead [--rules mgda upgrad]
 
 Time inside the engine and inside the weighted sum is taken out of each step; what is left is put in relation to the whole
 iteration (forward pass, step, SGD). Times are of the processor, on one thread.
@@ -8,6 +8,7 @@ iteration (forward pass, step, SGD). Times are of the processor, on one thread.
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable
 from typing import Any
@@ -65,15 +66,19 @@ def share(n_tasks: int, name: str, gradients: Clock, rule: Clock, steps: int = 9
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rules", nargs="+", default=list(RULES))
+    chosen = parser.parse_args().rules
     torch.set_num_threads(1)
     gradients, rule = Clock(), Clock()
     Looking.look = gradients.around(Looking.look)  # type: ignore[method-assign]
+    module.one_pass = gradients.around(module.one_pass)  # type: ignore[attr-defined]
     module.combined = gradients.around(module.combined)  # type: ignore[attr-defined]
     module.ask = rule.around(module.ask)  # type: ignore[attr-defined]
     print(f"{machine()}; per cent of an iteration of LeNet, batch 256: the rule / all that is no gradient\n")
     tasks = (2, 10, 40)
     print("| rule | " + " | ".join(f"K = {k}" for k in tasks) + " |\n|---|" + "---|" * len(tasks))
-    for name in RULES:
+    for name in chosen:
         print(f"| {name} | " + " | ".join(share(k, name, gradients, rule) for k in tasks) + " |", flush=True)
 
 
