@@ -126,3 +126,10 @@ def test_a_point_far_behind_the_front_does_not_stretch_its_units():
     points = torch.cat([torch.stack([t, 1 - t], dim=-1), torch.tensor([[-1e-30, 14.0]], dtype=torch.float64)])
     _, span = Archive(points, points).units()
     assert ((span <= 1) & (span >= 1 - 14 / GRID)).all()
+
+
+def test_evolution_alone_is_filled_and_spreads_more_points_for_four_losses():
+    found = hybrid(problems.get("dtlz2", n_tasks=4), SMOOTH, n=30, evaluations=3_000, shares=(0.0, 0.5))
+    assert found.evaluations[:2] == (0, 1_500)  # three generations of MANY_LOSSES.population
+    assert len(found.traced) == 0
+    assert len(found.filled) == 30

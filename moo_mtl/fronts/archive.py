@@ -36,6 +36,8 @@ class Archive(NamedTuple):
 
     def spread(self, n: int) -> Archive:
         """At most ``n`` of them, far from each other: see ``far_apart``."""
+        if len(self.points) <= n:
+            return self
         low, span = self.units()
         chosen = far_apart((self.points - low) / span, n)
         return Archive(self.x[chosen], self.points[chosen])

@@ -29,6 +29,18 @@ TRACE = 30  # steps of the first trajectories
 HIGHEST = 0.05  # their learning rate at first, in shares of the box
 
 
+class Exploration(NamedTuple):
+    """An algorithm of ``fronts.reference.ALGORITHMS``, its population, and the shares of the first trajectories and of it."""
+
+    algorithm: str = "nsga2"
+    population: int = 50
+    shares: tuple[float, float] = (0.1, 0.4)
+
+
+FEW_LOSSES = Exploration()  # a small population looks for basins; holes of two dimensions are found and filled one by one
+MANY_LOSSES = Exploration("nsga3", 500, (0.05, 0.6))  # from four on, holes have too many sides, and evolution must spread
+
+
 class Hybrid(NamedTuple):
     """What each part found and took.
 
@@ -48,12 +60,12 @@ class Hybrid(NamedTuple):
 def hybrid(
     problem: Problem,
     rule: Rule[Any],
-    algorithm: str = "nsga2",
+    algorithm: str | None = None,
     *,
     n: int = 100,
     evaluations: int = 50_000,
-    shares: tuple[float, float] = (0.1, 0.4),
-    population: int = 50,
+    shares: tuple[float, float] | None = None,
+    population: int | None = None,
     seed: int = 1,
 ) -> Hybrid:
     """A front of n certified points for a number of evaluations, on problems with local fronts, flat regions and holes.
@@ -64,11 +76,12 @@ def hybrid(
     Args:
         problem: with a box.
         rule: takes its preference as a ray from the ideal point, as in ``fill``: ``soft-modified-tchebycheff`` with mu = 0.05.
-        algorithm: one of ``fronts.reference.ALGORITHMS``.
+        algorithm: one of ``fronts.reference.ALGORITHMS``; by default it, its population and the shares are ``FEW_LOSSES``, or
+            ``MANY_LOSSES`` from four losses on.
         n: how many points.
         evaluations: in total, at most.
         shares: of them, for the first trajectories and for evolution; the rest fills.
-        population: of the algorithm; small, since it looks for basins and not for a spread.
+        population: of the algorithm.
         seed: of all parts.
 
     Raises:
@@ -76,12 +89,18 @@ def hybrid(
             the rule follows no preference.
         NonFiniteError: as in ``trace``.
     """
+    usual = FEW_LOSSES if problem.n_tasks <= 3 else MANY_LOSSES
+    algorithm = usual.algorithm if algorithm is None else algorithm
+    population = usual.population if population is None else population
+    shares = usual.shares if shares is None else shares
     if algorithm not in ALGORITHMS:
         raise unknown("algorithm", algorithm, ALGORITHMS)
     if problem.bounds is None:
         raise InputError(f"hybrid: problem {problem.name!r} has no box to explore")
     if not (min(shares) >= 0 and sum(shares) <= 1):
         raise InputError(f"hybrid: shares must be at least 0 and add up to at most 1, found {shares}")
+    if population < 1:
+        raise InputError(f"hybrid: population must be at least 1, found {population}")
     price = (1 + TRACE) * (1 + problem.n_tasks)
     starts, generations = int(evaluations * shares[0]) // price, int(evaluations * shares[1]) // population
     if starts + generations < 1:

@@ -77,7 +77,7 @@ def dualproj(
 
     Source: Lopez-Paz and Ranzato (2017); TorchJD's DualProj.
     """
-    if preference is None and fast.applies(gramian, present, backend, extra_constraints):
+    if preference is None and gramian.shape[-1:] != (2,) and fast.applies(gramian, present, backend, extra_constraints):
         return fast.solve("dualproj", gramian, lambda left: _one(normal_form(left), None))
     if single.applies(gramian, present, backend, extra_constraints) and (alone := single.dualproj(gramian, preference)):
         return alone
@@ -119,7 +119,7 @@ def upgrad(
 
     Source: Quinton and Rey (2024), Definition of UPGrad, equation 4.
     """
-    if preference is None and fast.applies(gramian, present, backend, extra_constraints):
+    if preference is None and gramian.shape[-1:] != (2,) and fast.applies(gramian, present, backend, extra_constraints):
         return fast.solve("upgrad", gramian, lambda left: _each(normal_form(left), None))
     if single.applies(gramian, present, backend, extra_constraints) and (alone := single.upgrad(gramian, preference)):
         return alone
