@@ -62,6 +62,8 @@ def draw(costs: dict[str, dict[str, dict[int, float]]], path: Path) -> None:
                     *zip(*cost.items(), strict=True), color=look.colour, linestyle=look.line, marker=look.marker, label=rule
                 )
             panel.set(xscale="log", yscale="log", xlabel=axis.label)
+            panel.set_xticks(list(axis.sizes), [f"{size // 1000}k" if size >= 1000 else str(size) for size in axis.sizes])
+            panel.minorticks_off()
         panels[0].set_ylabel("us a trajectory-step")
         panels[0].legend()
         figure.savefig(path, metadata={"Software": None})

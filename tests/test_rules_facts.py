@@ -471,3 +471,17 @@ def test_a_loss_outside_a_transforms_domain_is_named_by_its_own_value():
 def test_rules_that_follow_epochs_say_so_unless_they_count_them(name):
     assert Needs.EPOCH in rules.get(name).needs
     assert Needs.EPOCH not in rules.get(name, epoch_steps=10).needs
+
+
+@pytest.mark.parametrize("tasks", [2, 3])
+def test_pmgda_of_equal_gradients_steps_along_them(tasks):
+    """The distance from an even ray then has no gradient, but for rounding, which must not be divided by."""
+    draws = torch.Generator().manual_seed(tasks)
+    row = torch.randn(50, 1, 7, generator=draws, dtype=torch.float64)
+    J = row + 1e-15 * torch.randn(50, tasks, 7, generator=draws, dtype=torch.float64)
+    losses = 0.1 + torch.rand(50, tasks, generator=draws, dtype=torch.float64)
+    seen = Observation(losses, gramian=J @ J.mT, preference=torch.ones_like(losses))
+    rule = rules.pmgda()
+    weights = rule.weigh(seen, rule.init(seen))[0].weights
+    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(50, dtype=torch.float64))
+    assert (weights >= 0).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -53,7 +54,7 @@ def two_task_toy(scale: float = 0.1, starts: str = "nash-mtl") -> Problem:
         raise InputError(f"two-task-toy: scale must be positive, found {scale!r}")
     if starts not in STARTS:
         raise unknown("starts", starts, STARTS)
-    ends = _toy_losses(_toy_pareto_set(2), scale)
+    ends = _toy_ends() * vector(scale, 1)
     scales = placed(vector(scale, 1))
     return Problem(
         name="two-task-toy",
@@ -216,6 +217,12 @@ def _toy_pareto_set(n: int) -> Tensor:
     """
     a = evenly(_toy_curve, n, -7.0, 7.0)
     return torch.stack([a, _toy_depth(a)], dim=-1)
+
+
+@cache
+def _toy_ends() -> Tensor:
+    """The two ends of the front at scale 1, ``[2, 2]``."""
+    return _toy_losses(_toy_pareto_set(2), 1.0)
 
 
 def _toy_curve(a: Tensor) -> Tensor:

@@ -82,7 +82,11 @@ def constrained_descent(tolerance: float = 1e-3, sigma: float = 0.1, ideal: Boun
 
         extended = torch.cat([torch.eye(K, dtype=f.dtype, device=f.device).expand_as(obs.gramian), slope[..., None, :]], dim=-2)
         whole = extended @ obs.gramian @ extended.mT
-        lengths = whole.diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt()
+        squares = whole.diagonal(dim1=-2, dim2=-1)
+        # Of gradients that are nearly equal the distance has none: what the products leave of it is their rounding.
+        size = slope.abs()[..., None, :] @ obs.gramian.abs() @ slope.abs()[..., None]
+        floor = torch.cat([torch.zeros_like(f), 4 * K * torch.finfo(f.dtype).eps * size.squeeze(-1)], dim=-1)
+        lengths = torch.where(squares > floor, squares, 0.0).sqrt()
         alive = torch.cat([here, torch.ones_like(here[..., :1])], dim=-1) & (lengths > 0)
         inverse = torch.where(alive, 1 / torch.where(alive, lengths, 1.0), 0.0)
         cosines = inverse[..., :, None] * whole * inverse[..., None, :]
