@@ -50,7 +50,7 @@ def races() -> list[Race]:
     smooth, ray = rules.get("stch", mu=0.005), rules.get("pbi")
     dtlz2 = problems.get("dtlz2", n_tasks=3)
     return [
-        Race(problems.get("zdt1"), smooth, halves, 80, 0.15, "nsga2", 400, (0.05, 0.01, 0.007, 0.005)),
+        Race(problems.get("zdt1"), smooth, halves, 50, 0.15, "nsga2", 400, (0.05, 0.01, 0.007, 0.005)),
         Race(dtlz2, ray, rays, 60, 0.08, "nsga3", 300, (0.1, 0.07, 0.06, 0.055)),
     ]
 
