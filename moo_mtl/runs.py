@@ -68,7 +68,18 @@ class Run:
 
     @property
     def status(self) -> dict[str, Any]:
-        return read_json(self.folder / "status.json")
+        """What ``status.json`` says.
+
+        Raises:
+            DamageError: it cannot be read, or an entry is not of its kind.
+        """
+        status = read_json(self.folder / "status.json")
+        if strange := [key for key, kind in _STATUS.items() if key in status and not isinstance(status[key], kind)]:
+            raise damaged(self.folder, f"the {strange[0]} in status.json is not of its kind")
+        parts = [*status.get("versions", {}).values(), *status.get("files", {}).values(), *status.get("batch", {}).values()]
+        if not all(isinstance(part, (str, int)) for part in parts):
+            raise damaged(self.folder, "a version, checksum or batch in status.json is not of its kind")
+        return status
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -150,6 +161,11 @@ def locked(file: Path) -> Iterator[None]:
         yield
 
 
+_STATUS: dict[str, type | tuple[type, ...]] = {  # the kinds of its entries
+    **dict.fromkeys(("state", "error", "traceback", "sources"), str),
+    **dict.fromkeys(("seconds", "peak_mb"), (int, float)),
+    **dict.fromkeys(("versions", "files", "batch"), dict),
+}
 _NOT_RESULTS = {"status.json", "checkpoint.pt", "lock"}
 
 

@@ -81,14 +81,24 @@ def read_json(file: Path) -> dict[str, Any]:
     """The table in a JSON file.
 
     Raises:
-        DamageError: it cannot be read, or holds something else.
+        DamageError: it cannot be read, or holds something else: also numbers and texts that no database or page can hold.
     """
     try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        text = file.read_text(encoding="utf-8")
+        value = json.loads(text, parse_int=_whole)
+        if "\\ud" in text.lower():  # half of a character
+            json.dumps(value, ensure_ascii=False).encode()
+    except (OSError, ValueError, RecursionError) as error:
         raise damaged(file.parent, f"{file.name} cannot be read") from error
     if not isinstance(value, dict):
         raise damaged(file.parent, f"{file.name} does not hold a table")
+    return value
+
+
+def _whole(digits: str) -> int:
+    value = int(digits)
+    if not -(2**63) <= value < 2**63:
+        raise ValueError(f"{digits} has more than 64 bits")
     return value
 
 

@@ -1,5 +1,6 @@
 """Attempts to break what lies on the disk: files cut short, with a bit flipped, or written by somebody who means harm."""
 
+import json
 import os
 import pickle
 import random
@@ -15,6 +16,7 @@ import pytest
 import torch
 
 from moo_mtl import config, experiment, problems, rules, runs, storage, trace
+from moo_mtl.cli import main
 from moo_mtl.data import sources
 from moo_mtl.data.checksums import SHA256
 from moo_mtl.data.fetching import fetch
@@ -406,3 +408,41 @@ def test_ctrl_c_while_numpy_is_imported_fails_no_run(command):
     assert done.returncode == 130, done.stderr
     assert done.stderr.startswith("Stopped.")
     assert list(Path("runs").rglob("status.json")) == []
+
+
+HALF = "\ud800"  # of a character: JSON can spell it, and no file or database can hold it
+HOSTILE = [
+    ("status.json", "versions", "x"),
+    ("status.json", "versions", {"torch": {}}),
+    ("status.json", "seconds", "x"),
+    ("status.json", "batch", {"id": {}, "size": []}),
+    ("status.json", "sources", 3),
+    ("status.json", "error", HALF),
+    ("metrics.json", "upper bound", 10**400),
+    ("metrics.json", HALF, 1.0),
+    ("config.json", "seed", 2**70),
+    ("config.json", "problem", {"name": {"name": 1}}),
+    ("config.json", "rule", [[[]]]),
+]
+
+
+@pytest.mark.parametrize(("file", "key", "value"), [*HOSTILE, ("status.json", None, None), ("metrics.json", None, None)])
+def test_a_run_that_says_strange_things_is_read_or_refused_in_a_sentence(file, key, value, monkeypatch, capsys):
+    Path("e.toml").write_text(
+        'kind = "trace"\nproblem = "two-task-toy"\nrule = "equal"\nlr = 0.1\nsteps = 2\n', encoding="utf-8"
+    )
+
+    def command(*words):
+        monkeypatch.setattr(sys, "argv", ["moo-mtl", *map(str, words)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        return stopped.value.code, capsys.readouterr().err
+
+    assert command("run", "e.toml")[0] == 0
+    spoilt = next(Path("runs/e").glob(f"*/{file}"))
+    table = json.loads(spoilt.read_text(encoding="utf-8"))
+    spoilt.write_text("[" * 100_000 if key is None else json.dumps({**table, key: value}), encoding="utf-8")
+    for words in (("results", "--rebuild"), ("report", "runs/e"), ("show", spoilt.parent), ("compare", "runs")):
+        code, said = command(*words)
+        assert code in (0, 2)
+        assert (code == 0) or said.startswith("moo-mtl: ")

@@ -90,7 +90,7 @@ def _part(section: Section, budget: Budget, chosen: Mapping[str, str]) -> page.P
     ]
     name = "experiment.toml" if together else f"{section.found[0].run.folder.name}.toml"
     status = section.found[0].run.status
-    versions = ", ".join(f"{key} {value}" for key, value in status["versions"].items())
+    versions = ", ".join(f"{key} {value}" for key, value in status.get("versions", {}).items())
     listed = each[:FILES] if len(each) > 1 or not together else []
     if len(listed) < len(each) and len(each) > 1:
         notes.append(f"The configurations of {len(each) - len(listed)} more runs are in their folders, as config.json.")
@@ -103,7 +103,7 @@ def _part(section: Section, budget: Budget, chosen: Mapping[str, str]) -> page.P
         tables=[tables.of_rules(section), tables.of_runs(section)] if several else [tables.of_runs(section)],
         files=[*([("experiment.toml", together)] if together else []), *listed],
         commands=f"moo-mtl run {name}    # the text below, saved under this name",
-        versions=f"Computed by {versions}; sources {status['sources'][:16]}.",
+        versions=f"Computed by {versions or 'unknown versions'}; sources {status.get('sources', 'unknown')[:16]}.",
     )
 
 

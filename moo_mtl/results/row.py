@@ -80,7 +80,8 @@ def _row(run: Run, state: str) -> Row:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return value.get("name")
+        name = value.get("name")
+        return name if isinstance(name, str) else json.dumps(value)
     return json.dumps(value) if isinstance(value, list) else value
 
 
