@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: demo figures test check docs bench fresh venv
+.PHONY: demo figures test check docs bench lowest newest fresh venv
 
 demo: venv            ## the toy front and MultiDigits, with their table and figures
 	$(BIN)/moo-mtl run experiments/toy-demo.toml experiments/multi-digits.toml
@@ -28,6 +28,12 @@ bench: venv           ## every benchmark beside its peers, in an environment of 
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock -r benchmarks/requirements.lock
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps LibMTL==1.1.5 libmoon==0.2.1 .
 	$(ONE_THREAD) .venv-bench/bin/python -m benchmarks $(if $(QUICK),--quick)
+
+lowest newest:        ## the suite with the lowest, or the newest, versions of everything; older packages warn of newer ones
+	@test -x .venv-$@/bin/python || $(PYTHON) -m venv .venv-$@
+	@.venv-$@/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-$@.lock
+	@.venv-$@/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(ONE_THREAD) .venv-$@/bin/python -m pytest -n 2 -q -o filterwarnings=
 
 fresh:                ## an environment built anew
 	rm -rf $(VENV)

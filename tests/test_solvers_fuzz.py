@@ -10,7 +10,7 @@ from moo_mtl import solvers
 from tests.fuzz_solvers import SOLVERS, fuzz, gramians
 
 # Where a solution need not exist (at stationary points, for dependent gradients), a solver may say so.
-RARE = 2e-5  # measured: nine of a million in UPGrad, one in CAGrad; why is not known, and they say so
+RARE = {"cagrad": 1e-5}  # one of a million passes 0 so closely that its Gramian has five digits left; it says so
 ALWAYS = {"min_norm", "dualproj", "upgrad", "cagrad", "conicgrad", "aligned"}
 
 
@@ -26,7 +26,7 @@ def test_random_gramians(name):
 def test_many_random_gramians(name):
     tally = fuzz(name, 100_000, seed=2)
     assert not tally.broken
-    assert tally.unconverged <= RARE * tally.cases or name not in ALWAYS
+    assert tally.unconverged <= RARE.get(name, 0.0) * tally.cases or name not in ALWAYS
 
 
 @pytest.mark.parametrize("name", SOLVERS)
