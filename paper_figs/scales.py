@@ -10,7 +10,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, StrMethodFormatter
+from matplotlib.ticker import StrMethodFormatter
 
 from moo_mtl.errors import InputError
 from moo_mtl.experiment import Record
@@ -35,8 +35,7 @@ def draw(records: Sequence[Record]) -> Figure:
                 panel.plot(AT, np.median(values, axis=0), label=data, **line)
             panel.set(yscale="log", xlabel="share of the training", title=name)
             panel.set_ylim(bottom=1)
-            panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            panel.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            panel.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
             panel.minorticks_off()
             panel.grid(axis="y")
         panels[0].set_ylabel("largest / smallest")
