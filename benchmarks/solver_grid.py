@@ -25,7 +25,7 @@ from moo_mtl.solvers import Solution, fast
 
 TASKS = (2, 3, 5, 10, 20, 40, 100)
 BATCHES = (1, 100, 10_000)
-LONGEST = 0.5
+LONGEST = 0.1
 LOOP = 4  # problems that a peer is looped over, if that takes no longer
 GEOMETRIES = ("well-conditioned", "ill-conditioned", "near-duplicate")
 
