@@ -303,7 +303,7 @@ from moo_mtl import cli, runs, progress
 runs.CHECKPOINT_EVERY = 0.0
 runs._package_digest = lambda: "the package"
 follow = progress._Lines.follow
-progress._Lines.follow = lambda *arguments: lambda step: time.sleep(0.05)
+progress._Lines.follow = lambda *arguments: lambda step: time.sleep(0.3)
 sys.argv = ["moo-mtl", *sys.argv[1:]]
 cli.main()
 """
