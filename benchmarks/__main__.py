@@ -37,7 +37,7 @@ def main() -> None:
             f"{name}: {'failed' if done.returncode else 'done'}, {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True
         )
     found = {name: Section.load(KEPT / f"{name}.json") for name in SECTIONS if (KEPT / f"{name}.json").exists()}
-    write(PAGE, found, missing=[name for name in SECTIONS if name not in found], quick=arguments.quick)
+    write(PAGE, found, missing=[name for name in SECTIONS if name not in found])
     print(PAGE)
     if failed:
         sys.exit(f"these sections failed: {', '.join(failed)}; run `python -m benchmarks.NAME` to see why")

@@ -14,11 +14,11 @@ from benchmarks.section import Section, Table
 SHOWN = 12  # losses of a section that are spelled out
 
 
-def write(file: Path, sections: Mapping[str, Section], missing: list[str], quick: bool) -> None:
+def write(file: Path, sections: Mapping[str, Section], missing: list[str]) -> None:
     """The page in Markdown."""
     parts = [
         "# Benchmarks\n\n    make bench            # about 30 minutes on two cores\n    make bench QUICK=1    # about 5",
-        _method(quick),
+        _method(),
         _losses(sections),
         "## Who took part\n\n" + _peers().markdown(),
         *(_section(section) for section in sections.values()),
@@ -29,14 +29,14 @@ def write(file: Path, sections: Mapping[str, Section], missing: list[str], quick
     file.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
-def _method(quick: bool) -> str:
+def _method() -> str:
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     return (
-        f"Measured on {machine}, torch {importlib.metadata.version('torch')}, one thread{', with `QUICK=1`' if quick else ''}. "
+        f"Measured on {machine}, torch {importlib.metadata.version('torch')}, one thread. "
         "No accelerator was at hand: nothing here was run on one.\n\n"
         "Contenders take turns (A B C, A B C, ...) after a warm-up. A ratio is the median over rounds of the ratio within a "
         "round, with the 90 % bootstrap interval of that median in brackets: what slows the machine slows both. Absolute times "
-        "wander by half between runs; ratios are what to trust."
+        "wander by half between runs; ratios are what to trust. Sections marked *quick* have fewer sizes and rounds."
     )
 
 
@@ -58,6 +58,6 @@ def _peers() -> Table:
 
 
 def _section(section: Section) -> str:
-    parts = [f"## {section.title}", f"{section.about} ({section.seconds:.0f} s)"]
+    parts = [f"## {section.title}", f"{section.about} ({section.seconds:.0f} s{', *quick*' if section.quick else ''})"]
     parts += [f"![{name}]({name})" for name in section.figures]
     return "\n\n".join([*parts, *(table.markdown() for table in section.tables)])

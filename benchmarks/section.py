@@ -34,6 +34,7 @@ class Section:
     losses: list[str] = field(default_factory=list)  # a sentence for each comparison that a peer wins
     figures: list[str] = field(default_factory=list)  # file names beside the page
     seconds: float = 0.0
+    quick: bool = False  # with fewer sizes and rounds
 
     def save(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +55,7 @@ def run(measure: Callable[[bool], Section], about: str | None) -> None:
     arguments = parser.parse_args()
     begin = time.perf_counter()
     section = measure(arguments.quick)
-    section.seconds = time.perf_counter() - begin
+    section.seconds, section.quick = time.perf_counter() - begin, arguments.quick
     if arguments.save is not None:
         section.save(arguments.save)
     print("\n\n".join([section.about, *section.losses, *(table.markdown() for table in section.tables)]))
