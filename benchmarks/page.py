@@ -21,7 +21,7 @@ def write(file: Path, sections: Mapping[str, Section], missing: list[str]) -> No
         _method(),
         _losses(sections),
         "## Who took part\n\n" + _peers().markdown(),
-        *(_section(section) for section in sections.values()),
+        *(_section(name, section) for name, section in sections.items()),
     ]
     if missing:
         parts.append(f"## Not measured\n\nThese sections have no measurement: {', '.join(missing)}.")
@@ -57,7 +57,11 @@ def _peers() -> Table:
     return table
 
 
-def _section(section: Section) -> str:
-    parts = [f"## {section.title}", f"{section.about} ({section.seconds:.0f} s{', *quick*' if section.quick else ''})"]
+def _section(module: str, section: Section) -> str:
+    parts = [
+        f"## {section.title}",
+        f"    python -m benchmarks.{module}{' --quick' if section.quick else ''}",
+        f"{section.about} ({section.seconds:.0f} s{', *quick*' if section.quick else ''})",
+    ]
     parts += [f"![{name}]({name})" for name in section.figures]
     return "\n\n".join([*parts, *(table.markdown() for table in section.tables)])
