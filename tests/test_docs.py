@@ -129,5 +129,6 @@ def test_pictures_and_links_lead_somewhere(page):
 @pytest.mark.parametrize("page", [page for page in PAGES if "![" in page.read_text(encoding="utf-8")], ids=name)
 def test_every_picture_has_its_command_beside_it(page):
     text = page.read_text(encoding="utf-8")
-    shown = re.findall(r"(?:\$ |    )((?:moo-mtl (?:run|front|report|theory|figures|compare)|python paper_figs/|python -m benchmarks\.)[^\n]*)", text)
+    command = r"moo-mtl (?:run|front|report|theory|figures|compare)|python paper_figs/|python -m benchmarks\."
+    shown = re.findall(rf"(?:\$ |    )((?:{command})[^\n]*)", text)
     assert shown, f"{name(page)} shows a picture and no command that draws it"
