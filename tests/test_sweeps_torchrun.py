@@ -160,7 +160,7 @@ def killed(process):
     ("stop", "jobs"), [(killed, 1), pytest.param(interrupted, 1, marks=SLOW), pytest.param(interrupted, 2, marks=SLOW)]
 )
 def test_a_driver_that_is_stopped_takes_them_along_and_goes_on_where_it_was(undisturbed, stop, jobs):
-    process = start("--set", "processes=2", "--jobs", jobs, nap="0.1")
+    process = start("--set", "processes=2", "--jobs", jobs, nap="0.3")
     until(lambda: len(begun(1)) >= 5, process)
     stop(process)
     code, _, err = ended(process)
