@@ -121,7 +121,7 @@ def test_a_model_that_cannot_be_batched_is_looped_with_one_notice():
 
     def losses():
         z = Awkward.apply(layer(torch.ones(4, 3)))
-        return torch.stack([z.square().mean(), (z - 1).square().mean()])
+        return torch.stack([(z - target).square().mean() for target in range(6)])
 
     with pytest.raises(NotBatchedError):
         vmapped(losses(), list(layer.parameters()))
@@ -149,11 +149,10 @@ def test_balancer_takes_every_engine(engine):
     torch.testing.assert_close(torch.cat([g.flatten() for g in written]), expected, rtol=1e-9, atol=1e-12)
 
 
-def wide(batch):
-    """A dense trunk of 0.4 million parameters."""
-    trunk = nn.Sequential(nn.Linear(600, 400), nn.Tanh(), nn.Linear(400, 400), nn.Tanh())
-    heads = nn.ModuleList(nn.Linear(400, 1) for _ in range(3))
-    x = torch.randn(batch, 600)
+def dense(width, batch, n_tasks):
+    trunk = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh())
+    heads = nn.ModuleList(nn.Linear(width, 1) for _ in range(n_tasks))
+    x = torch.randn(batch, width)
 
     def losses():
         z = trunk(x)
@@ -165,13 +164,15 @@ def wide(batch):
 @pytest.mark.parametrize(
     ("build", "for_gramian", "for_rows"),
     [
-        (NETWORKS["mlp"], "vmapped", "vmapped"),
-        (lambda: wide(8), "gramian", "looped"),
-        (lambda: wide(2048), "looped", "looped"),
+        (lambda: dense(16, 32, 2), "looped", "looped"),
+        (lambda: dense(16, 32, 8), "vmapped", "vmapped"),
+        (lambda: dense(128, 256, 8), "looped", "looped"),
+        (lambda: dense(400, 8, 3), "gramian", "looped"),
+        (lambda: dense(400, 2048, 3), "looped", "looped"),
         (NETWORKS["lenet"], "looped", "looped"),
         (NETWORKS["resnet"], "gramian", "looped"),
     ],
-    ids=["small", "wide, small batch", "wide, large batch", "lenet", "narrow resnet"],
+    ids=["two small tasks", "small", "large batch", "wide, small batch", "wide, large batch", "lenet", "narrow resnet"],
 )
 def test_auto_looks_at_operations_and_sizes_and_says_why(build, for_gramian, for_rows):
     shared, losses = build()

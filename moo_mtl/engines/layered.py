@@ -36,13 +36,7 @@ def layered(
     all tasks in one product. Layers where that would cost more, and all others, give their rows as ever.
 
     Args:
-        losses: ``[K]``.
-        shared: parameters the tasks share.
-        own: parameters that are not balanced.
-        retain_graph: keep the graph for another use.
-        here: for each task whether it is present; one that is not has gradient 0.
-        seed: the gradient that each loss has of itself, ``[...]`` or ``[..., K]``: 1, the factor of a gradient scaler, or this
-            process's share of the batch; the look carries it.
+        losses, shared, own, retain_graph, here, seed: those of an ``Engine``, of one network.
         batched: one pass through the common part for all tasks; by default where nothing is convolved.
 
     Raises:

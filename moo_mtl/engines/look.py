@@ -1,9 +1,10 @@
-"""What an engine found out about the gradients of K losses, and how their combinations are formed from it."""
+"""What every engine is given, and what it finds out about the gradients of K losses."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from torch import Tensor
 
@@ -32,3 +33,29 @@ class Look:
     product: Callable[[Tensor], Tensor] | None = None
     along: Callable[[Tensor], Tensor] | None = None
     by_task: Callable[[], Sequence[Sequence[Tensor | None]]] | None = None
+
+
+class Engine(Protocol):
+    """From losses to a look at their gradients."""
+
+    def __call__(
+        self,
+        losses: Tensor,
+        shared: Sequence[Tensor],
+        own: Sequence[Tensor] = (),
+        retain_graph: bool = False,
+        here: Sequence[bool] | None = None,
+        seed: Tensor | None = None,
+    ) -> Look:
+        """Look.
+
+        Args:
+            losses: ``[K]``; with batch dimensions (stacked networks) every parameter carries the same ones in front.
+            shared: parameters the tasks share; one that a task does not reach has gradient 0 there.
+            own: parameters that are not balanced.
+            retain_graph: keep the graph for another use.
+            here: for each task whether it is present; one that is not has gradient 0.
+            seed: the gradient that each loss has of itself, ``[...]`` or ``[..., K]``: 1, the factor of a gradient scaler, or
+                this process's share of the batch; the look carries it.
+        """
+        ...

@@ -24,13 +24,7 @@ def looped(
     """One backward pass per task, through trunk and heads together.
 
     Args:
-        losses: ``[..., K]``. With batch dimensions every parameter carries the same ones in front (stacked members).
-        shared: parameters the tasks share; one that a task does not reach has gradient 0 there.
-        own: parameters that are not balanced.
-        retain_graph: keep the graph for another use.
-        here: for each task whether it is present; one that is not has gradient 0.
-        seed: the gradient that each loss has of itself, ``[...]`` or ``[..., K]``: 1, the factor of a gradient scaler, or this
-            process's share of the batch; the look carries it.
+        losses, shared, own, retain_graph, here, seed: those of an ``Engine``.
         into: the rows of a look that nobody looks at any more, to be written over: asking for K x D fresh numbers at every
             step can cost more than the passes.
     """

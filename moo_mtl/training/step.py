@@ -19,7 +19,7 @@ from moo_mtl.training.carried import Carried
 from moo_mtl.training.directions import Heads, combined, on_heads, one_pass
 from moo_mtl.training.observing import drawn, observed, seen
 from moo_mtl.training.parameters import Columns
-from moo_mtl.training.report import StepReport, reported
+from moo_mtl.training.report import StepReport
 from moo_mtl.training.verdict import all_finite, losses_finite
 
 
@@ -129,7 +129,17 @@ def take(
     certificate = None
     if asked.certifying and gradients.gramian is not None:
         certificate = certify(gradients.gramian, present=obs.present)
-    report = reported(
-        carried.tasks.names, batch.losses, weighing, heads, obs, gradients.gramian, batch.present, certificate, finite, choice
+    report = StepReport(
+        carried.tasks.names,
+        batch.losses.detach(),
+        weighing.weights,
+        heads,
+        finite,
+        gradients.gramian,
+        obs.present,
+        weighing.gap,
+        weighing.converged,
+        certificate,
+        choice,
     )
     return Taken([*columns.split(direction), *on_own], before, after, weighing, finite, report)
