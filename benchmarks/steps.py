@@ -6,6 +6,8 @@ beside torchjd in its three ways and LibMTL's own class. Times are of the proces
 
 from __future__ import annotations
 
+import sys
+import time
 import warnings
 
 import numpy as np
@@ -43,6 +45,7 @@ def measure(quick: bool = False) -> Section:
             best = min(arrays, key=lambda name: float(np.median(arrays[name])), default=None)
             lead = None if best is None else ratio(arrays[best], np.asarray(found["auto"])[0])
             speed.rows.append([model, str(k), *cells, "-" if lead is None else f"{lead}, {best}"])
+            print(f"{model}, K = {k} done, {time.process_time():.0f} s in all", file=sys.stderr)
             if lead is not None and lead.high < 1:
                 section.losses.append(f"{model}, K = {k}: {best} takes {lead} of the time.")
     memory = Table(["network", *(("floor", "auto", "torchjd") if "torchjd" in peers else ("floor", "auto"))])

@@ -11,6 +11,7 @@ nobody anything.
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -145,6 +146,7 @@ def measure(quick: bool = False) -> Section:
             {"ours": ours(problem, seed), **{a: theirs(problem, a, seed) for a in ("nsga2", "nsga3", "moead")}}
             for seed in range(seeds)
         ]
+        print(f"{name} done, {time.process_time():.0f} s in all", file=sys.stderr)
         for share in SHARES:
             times = {
                 way: np.array([seconds_to(one_run[way], share, volume) for one_run in runs])

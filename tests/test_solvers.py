@@ -85,7 +85,8 @@ def test_min_norm_agrees_with_enumeration_of_faces(tasks):
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_agrees_with_the_program_as_stated(name, geometry, tasks):
     G = gramian(GEOMETRIES[geometry](batch=(2,), tasks=tasks, dim=tasks + 2, seed=3))
-    ours, stated = SOLVERS[name](G), SOLVERS[name](G, backend="cvxpy")
+    many = SOLVERS[name](G.repeat(8, 1, 1))  # more than are solved alone
+    ours, stated = type(many)(*(field[:2] for field in many)), SOLVERS[name](G, backend="cvxpy")
     assert ours.converged.all()
     assert stated.converged.all()
     if name in ("nash", "fairgrad"):  # the gap is the relative error of the equation; Clarabel stops at its objective
@@ -102,11 +103,12 @@ def test_agrees_with_the_program_as_stated(name, geometry, tasks):
 @pytest.mark.parametrize("tasks", [2, 3, 5, 8])
 @pytest.mark.parametrize("name", SOLVERS)
 def test_a_batch_is_a_stack_of_singles(name, tasks):
-    G = gramian(generic(batch=(2, 3), tasks=tasks, dim=tasks + 2))
-    together = SOLVERS[name](G)
-    assert together.weights.shape == (2, 3, tasks)
-    for i in range(2):
-        for j in range(3):
+    G = gramian(generic(batch=(3, 5), tasks=tasks, dim=tasks + 2))
+    together, few = SOLVERS[name](G), SOLVERS[name](G[:2, :3])
+    assert together.weights.shape == (3, 5, tasks)
+    torch.testing.assert_close(few.weights, together.weights[:2, :3], rtol=1e-8, atol=1e-10)
+    for i in range(3):
+        for j in range(5):
             alone = SOLVERS[name](G[i, j])
             torch.testing.assert_close(alone.weights, together.weights[i, j], rtol=1e-8, atol=1e-10)
             torch.testing.assert_close(alone.value, together.value[i, j], rtol=1e-9, atol=1e-12)
@@ -162,18 +164,20 @@ def test_an_absent_task_is_as_if_it_were_not_there(name):
     assert (absent.weights == 0).all()
 
 
+@pytest.mark.parametrize("copies", [1, 3], ids=["few", "many"])
 @pytest.mark.parametrize("name", SOLVERS)
-def test_a_poisoned_member_leaves_the_others_alone(name):
+def test_a_poisoned_member_leaves_the_others_alone(name, copies):
     rows = torch.stack(
         [GEOMETRIES[g](tasks=4, dim=6) for g in ("non_stationary", "strongly_stationary", "zero_row", "duplicates")]
     )
     G = torch.cat([gramian(rows), torch.full((1, 4, 4), torch.nan, dtype=torch.float64)])
     G = torch.cat([G, G[:1]])
     G[5, 0, 1] = G[5, 1, 0] = torch.inf
-    clean, mixed = SOLVERS[name](G[:4]), SOLVERS[name](G)
-    torch.testing.assert_close(mixed.weights[:4], clean.weights)
-    assert mixed.weights[4:].isnan().all()
-    assert not mixed.converged[4:].any()
+    clean, mixed = SOLVERS[name](G[:4].repeat(copies, 1, 1)), SOLVERS[name](G.repeat(copies, 1, 1))
+    bad = torch.tensor([False] * 4 + [True] * 2).repeat(copies)
+    torch.testing.assert_close(mixed.weights[~bad], clean.weights)
+    assert mixed.weights[bad].isnan().all()
+    assert not mixed.converged[bad].any()
     alone = SOLVERS[name](G[5])
     assert alone.weights.isnan().all()
     assert not alone.converged
@@ -181,7 +185,7 @@ def test_a_poisoned_member_leaves_the_others_alone(name):
 
 @pytest.mark.parametrize("name", SOLVERS)
 def test_scaling_the_gradients_is_exact_over_sixty_decades(name):
-    rows = generic(batch=(8,), tasks=4, dim=6)
+    rows = generic(batch=(12,), tasks=4, dim=6)
     solution = SOLVERS[name](gramian(rows))
     for scale in (2.0**-100, 2.0**100, 2.0**-460, 2.0**460):
         scaled = SOLVERS[name](gramian(scale * rows))

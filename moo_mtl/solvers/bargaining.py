@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
-from moo_mtl.solvers import reference, single, single_fair
+from moo_mtl.solvers import chunks, reference, single, single_fair
 from moo_mtl.solvers.backend import ACCURACY, Backend, Constraints, as_judged, wants_cvxpy
 from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, times
 from moo_mtl.solvers.solution import Solution
@@ -82,6 +82,8 @@ def fairgrad(
         alone = single.nash(gramian) if alpha == 1 else single_fair.fairgrad(gramian, alpha)
         if alone is not None:
             return alone
+    if chunks.few(gramian, present, backend, extra_constraints):
+        return chunks.one_by_one(lambda member: fairgrad(member, alpha), gramian)
     form = normal_form(gramian, present)
     acting = form.present & (form.norms > 0)
     if wants_cvxpy(backend, extra_constraints):

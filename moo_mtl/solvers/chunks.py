@@ -1,4 +1,4 @@
-"""Large batches on the CPU, some thousand members at a time: their matrices stay in the cache."""
+"""Batches on the CPU are cut up: a few members are solved alone, large batches some thousand at a time, in the cache."""
 
 from collections.abc import Callable
 
@@ -7,8 +7,30 @@ from torch import Tensor
 
 from moo_mtl.solvers.solution import Solution
 
+FEW = 6  # members that alone take less time than the calls for a batch
 ENTRIES = 65_536  # of the Gramians of one chunk, half a MiB
 LEAST = 512  # members, below which the calls cost more than the cache saves
+
+
+def few(gramian: Tensor, present: Tensor | None, backend: str, extra: object) -> bool:
+    """Whether a batch has few members, each of which ``single`` could solve."""
+    return (
+        present is None
+        and backend == "exact"
+        and extra is None
+        and gramian.ndim > 2
+        and 0 < gramian.shape[:-2].numel() <= FEW
+        and gramian.dtype is torch.float64
+        and gramian.device.type == "cpu"
+    )
+
+
+def one_by_one(solve: Callable[[Tensor], Solution], gramian: Tensor) -> Solution:
+    """``solve`` on one member after the other, put together again."""
+    batch, K = gramian.shape[:-2], gramian.shape[-1]
+    parts = [solve(member) for member in gramian.reshape(-1, *gramian.shape[-2:])]
+    weights, *rest = (torch.stack(fields) for fields in zip(*parts, strict=True))
+    return Solution(weights.reshape(*batch, K), *(field.reshape(batch) for field in rest))
 
 
 def many(gramian: Tensor, present: Tensor | None, backend: str) -> bool:

@@ -152,11 +152,11 @@ def _dot(a: list[float], b: list[float]) -> float:
     return sum([x * y for x, y in zip(a, b, strict=True)])
 
 
-def solution(weights: Array, value: float, gap: float) -> Solution:
-    """A converged Solution. Views of NumPy scalars: indexing a tensor costs more than all of this."""
+def solution(weights: Array, value: float, gap: float, converged: bool = True) -> Solution:
+    """A Solution. Views of NumPy scalars: indexing a tensor costs more than all of this."""
     return Solution(
         torch.from_numpy(weights),
         torch.from_numpy(np.array(value)),
         torch.from_numpy(np.array(gap)),
-        torch.from_numpy(np.array(True)),
+        torch.from_numpy(np.array(converged)),
     )

@@ -1,6 +1,11 @@
-"""The closed forms of one problem alone on NumPy: Aligned-MTL, ConFIG and IMTL-G. ``None`` as in ``single``."""
+"""The closed forms of one problem alone on NumPy: Aligned-MTL, ConFIG and IMTL-G. ``None`` as in ``single``.
+
+Equal projections that the Gramian does not decide are given as not converged: the general path would find no others.
+"""
 
 from __future__ import annotations
+
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,12 +47,12 @@ def config(gramian: Tensor) -> Solution | None:
     found = _equal_projections(gramian)
     if found is None:
         return None
-    G, C, norms, a, gap = found
+    G, C, norms, a, gap, proved = found
     along = float(a.sum())
     if not along > 0:
         return None
     w = float(norms @ (C @ a)) / along * a / norms
-    return solution(w, _square_length(G, norms, w), gap)
+    return solution(w, _square_length(G, norms, w), gap, proved)
 
 
 @np.errstate(all="ignore")  # what overflows has no proof and is left to the general path
@@ -56,17 +61,17 @@ def imtl_g(gramian: Tensor) -> Solution | None:
     found = _equal_projections(gramian)
     if found is None:
         return None
-    G, _, norms, a, gap = found
+    G, _, norms, a, gap, proved = found
     v = a * (norms.min() / norms)
     total = float(v.sum())
     if not abs(total) > len(v) * EPS * float(np.abs(v).sum()):
         return None
     w = v / total
-    return solution(w, _square_length(G, norms, w), gap)
+    return solution(w, _square_length(G, norms, w), gap, proved)
 
 
-def _equal_projections(gramian: Tensor) -> tuple[Array, Array, Array, Array, float] | None:
-    """``a = pinv(C) 1`` and its residual, if that is rounding, behind the Gramian, its cosines and lengths."""
+def _equal_projections(gramian: Tensor) -> tuple[Array, Array, Array, Array, float, bool] | None:
+    """``a = pinv(C) 1``, its residual and whether that is rounding, behind the Gramian, its cosines and lengths."""
     check_gramian(gramian)
     cosines = cosines_of(gramian)
     if cosines is None:
@@ -78,7 +83,7 @@ def _equal_projections(gramian: Tensor) -> tuple[Array, Array, Array, Array, flo
     values, V = spectrum
     a = V @ (V.sum(axis=0) / values)
     gap = float(np.abs(C @ a - 1).max())
-    return (G, C, norms, a, gap) if gap <= 1e4 * _tolerance(len(a)) else None
+    return (G, C, norms, a, gap, gap <= 1e4 * _tolerance(len(a))) if isfinite(gap) else None
 
 
 def _spectrum(matrix: Array) -> tuple[Array, NDArray[np.float64]] | None:
