@@ -78,8 +78,9 @@ def measure(quick: bool = False) -> Section:
     tasks, batches, rounds = ((2, 5, 20), (1, 10_000), 3) if quick else (TASKS, BATCHES, 7)
     code = "compiled with Numba where there is a compiled program" if fast.installed() else "torch and NumPy alone"
     about = (
-        f"{machine()}, {code}. Microseconds of processor time per problem, medians of {rounds} rounds in turn; *gap* is the worst of the batch, "
-        "*failed* counts members that report `converged=False`; a ratio is TorchJD's time over ours with its 90 % interval; "
+        f"{machine()}, {code}. Microseconds of processor time per problem, medians of {rounds} rounds in "
+        "turn; *gap* is the worst of the batch, *failed* counts members that report `converged=False`; a ratio is TorchJD's "
+        "time over ours with its 90 % interval; "
         f"a call of TorchJD's that lasts more than {PATIENCE:g} s is timed once."
     )
     section, peer = Section("Solvers", about), available("torchjd.aggregation")

@@ -347,7 +347,7 @@ def test_the_input_is_left_as_it_was_and_needs_no_gradient():
     ("geometry", "dtype"),
     [*((name, torch.float64) for name in GEOMETRIES if name != "weakly_stationary"), ("conflicting", torch.float32)],
 )
-@pytest.mark.parametrize(("name", "tasks"), [("upgrad", 2), ("dualproj", 2), ("upgrad", 3)])
+@pytest.mark.parametrize(("name", "tasks"), [("upgrad", 2), ("dualproj", 2), ("cagrad", 2), ("upgrad", 3)])
 def test_few_gradients_in_closed_form_agree_with_the_general_program(name, tasks, geometry, dtype):
     """A mask of tasks that are all there takes the general path."""
     J = GEOMETRIES[geometry](batch=(50,), tasks=tasks, dim=4)
@@ -362,7 +362,8 @@ def test_few_gradients_in_closed_form_agree_with_the_general_program(name, tasks
     torch.testing.assert_close(closed.value, general.value, rtol=close, atol=1e-14 * float(mean_square(G.double()).max()))
     assert (closed.gap >= 0).all()
     if tasks == 2:  # of three dependent gradients the direction is unique, and the weights are not
-        torch.testing.assert_close(closed.weights, general.weights, rtol=1e-12, atol=0)
+        ridged = name == "cagrad" and dtype == torch.float32  # the general path adds what hides a float32 Gramian's rounding
+        torch.testing.assert_close(closed.weights, general.weights, rtol=1e-6 if ridged else 1e-12, atol=0)
         unit = 8 * torch.finfo(dtype).eps * G.double().diagonal(dim1=-2, dim2=-1).sum(dim=-1)
         assert (closed.gap <= unit * closed.weights.amax(dim=-1).square()).all()
 

@@ -12,15 +12,14 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
-from moo_mtl.solvers import chunks, fast, reference, single, single_trust_region
+from moo_mtl.solvers import chunks, fast, reference, single, single_trust_region, two_gradients
 from moo_mtl.solvers.backend import ACCURACY, Backend, Constraints, as_judged, wants_cvxpy
 from moo_mtl.solvers.min_norm import simplex_weights
 from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, times
 from moo_mtl.solvers.regions import Ball, Cone
 from moo_mtl.solvers.shifted_path import Mean, Path, search, square_length
 from moo_mtl.solvers.solution import Solution
-
-STATIONARY = 16  # times K eps: squared distance of the hull from 0 that rounding hides, relative to the largest gradient
+from moo_mtl.solvers.two_gradients import STATIONARY
 
 
 def cagrad(
@@ -57,6 +56,9 @@ def cagrad(
     """
     if not 0 <= c < float("inf"):
         raise InputError(f"cagrad: c must be finite and at least 0, found {c}")
+    batch = gramian.ndim > 2 and gramian.device.type == "cpu"
+    if c > 0 and batch and two_gradients.applies(gramian, present, backend, extra_constraints):
+        return _pairs(gramian, c)
     if c > 0 and fast.applies(gramian, present, backend, extra_constraints):
         return fast.solve("cagrad", gramian, lambda left: _in_ball(normal_form(left), c), c)
     one = c > 0 and single.applies(gramian, present, backend, extra_constraints)
@@ -129,6 +131,16 @@ def conicgrad(
     length = square_length(form, along)
     weights = torch.where(moving & (length > 0), least / length, 0.0).nan_to_num(posinf=0.0).unsqueeze(-1) * along
     return _certified_cone(form, mean, c, w, weights)
+
+
+def _pairs(gramian: Tensor, c: float) -> Solution:
+    """Two gradients in closed form, and the members for which that has no proof (equal, opposite, missing) as any others."""
+    found = two_gradients.cagrad(gramian, c)
+    left = ~found.converged
+    if bool(left.any()):
+        for field, rest in zip(found, _in_ball(normal_form(gramian[left]), c), strict=True):
+            field[left] = rest
+    return found
 
 
 def _in_ball(form: NormalForm, c: float) -> Solution:

@@ -1,4 +1,4 @@
-r"""UPGrad and DualProj of two gradients, in closed form on the three numbers of a Gramian, for large batches.
+r"""UPGrad, DualProj and CAGrad of two gradients, in closed form on the three numbers of a Gramian, for large batches.
 
 With squared lengths a, b and inner product c, the part of the second gradient that conflicts with the first is lifted away by
 :math:`r = (-c)_+ / a` of the first, and that of the first by :math:`s = (-c)_+ / b` of the second. Then no conflict is left:
@@ -13,6 +13,7 @@ from torch import Tensor
 from moo_mtl.solvers.normal_form import TOLERANCE, check_gramian
 from moo_mtl.solvers.solution import Solution
 
+STATIONARY = 16  # times K eps: squared distance of the hull from 0 that rounding hides, relative to the largest gradient
 _LEAST = 5e-324  # the smallest positive number: in its place a gradient of length 0 divides without harm
 
 
@@ -48,6 +49,38 @@ def dualproj(gramian: Tensor) -> Solution:
     eps = torch.finfo(gramian.dtype).eps
     size = torch.maximum(max(TOLERANCE, 16 * eps) * before / 4, 8 * eps * (long * v + wide * w).square())
     return Solution(torch.stack([v, w]).movedim(0, -1), _square(a, b, c, v, w) / 2, gap, gap <= 2 * size)
+
+
+def cagrad(gramian: Tensor, radius: float) -> Solution:
+    r"""``trust_region.cagrad``, ``[..., 2, 2]``; members that it does not answer are not converged.
+
+    On the line through both gradients let t be the position measured from the foot of the perpendicular, of length p, and
+    :math:`\beta` the slope of :math:`g_w^\top g_0` along it. Then :math:`\beta t + r \sqrt{p^2 + t^2}` with
+    :math:`r = c \lVert g_0 \rVert` is least at :math:`t = -p \beta / \sqrt{r^2 - \beta^2}`, or at an end of the segment.
+    """
+    a, b, c = _entries(gramian)
+    noise = torch.finfo(gramian.dtype).eps
+    unit = torch.maximum(a, b)
+    a, b, c = a / unit, b / unit, c / unit
+    apart, sum_of_squares = (a + b - 2 * c).clamp_(min=0), a + b
+    area, mean = (a * b - c * c).clamp_(min=0), (sum_of_squares + 2 * c).clamp_(min=0) / 4
+    reach = radius * mean.sqrt()
+    slope = (a - b) / (2 * apart.sqrt())
+    inside = (reach.square() - slope.square()).clamp_(min=0).sqrt()
+    foot = (b - c) / apart
+    w = (foot - area.sqrt() / apart * slope / inside).clamp_(0, 1)
+
+    v = 1 - w
+    q, r = w * a + v * c, w * c + v * b
+    length = (w * q + v * r).sqrt()
+    factor = reach / length
+    first, second = (a + c) / 2 + factor * q, (b + c) / 2 + factor * r
+    value = torch.minimum(first, second)
+    gap = ((q + r) / 2 + reach * length - value).clamp_(min=0)
+    nearest = torch.where((foot > 0) & (foot < 1), area / apart, torch.minimum(a, b))
+    answered = (nearest > STATIONARY * noise * 2) & (gap <= 50 * max(TOLERANCE, 16 * noise) * sum_of_squares)
+    weights = torch.stack([factor * w + 0.5, factor * v + 0.5])
+    return Solution(weights.movedim(0, -1), value * unit, gap * unit, answered)
 
 
 def _entries(gramian: Tensor) -> tuple[Tensor, Tensor, Tensor]:
