@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from moo_mtl import runs
-from moo_mtl.config import KINDS, Experiment
+from moo_mtl.config import KINDS, AnyRun, Experiment
 from moo_mtl.errors import InputError, RunError
 from moo_mtl.experiment import Record
 from moo_mtl.runs import Run
@@ -105,13 +105,17 @@ def _finished(folder: Path) -> dict[str, Run]:
     for file in sorted(folder.glob("*/status.json"), key=lambda file: file.stat().st_mtime):
         run = runs.read(file.parent)
         if run.state == "finished":
-            latest[_key(run.config)] = run
+            latest[_key(_single(run).resolved())] = run  # with the defaults of keys that are younger than the run
     return latest
 
 
 def _record(run: Run) -> Record:
-    single = KINDS[run.config["kind"]].model_validate(dict(run.config))
+    single = _single(run)
     return Record(str(single.rule), single, run)
+
+
+def _single(run: Run) -> AnyRun:
+    return KINDS[run.config["kind"]].model_validate(dict(run.config))
 
 
 def _key(config: Mapping[str, Any]) -> str:

@@ -1,4 +1,8 @@
-"""Figure scripts: finished runs in, files out. A script draws a figure, writes a table, or both."""
+"""Figure scripts: finished runs in, files out. A script draws a figure, writes a table, or both.
+
+Matplotlib looks up fonts, ticks and what goes into a PDF only while it writes. So a script names its venue, as ``VENUE``, and
+is both called and written under the settings of that.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from moo_mtl import storage
 from moo_mtl.errors import InputError, MooMtlError
+from moo_mtl.plotting import style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,12 +26,14 @@ def draw(script: Path, records: Sequence[Any], place: Path) -> list[Path]:
     """What a script makes of the runs: ``place.pdf`` and ``place.png`` by ``draw``, ``place.tex`` by ``table``.
 
     Args:
-        script: a Python file with a function ``draw(records) -> Figure``, ``table(records) -> str``, or both.
+        script: a Python file with a function ``draw(records) -> Figure``, ``table(records) -> str``, or both; one of
+            ``style.VENUES`` as ``VENUE``, by default ``"screen"``.
         records: finished runs, as the functions receive them.
         place: where to, without a suffix.
 
     Raises:
-        InputError: the script raises, has neither function, or one returns something else than it should.
+        InputError: the script raises, has neither function, or one returns something else than it should; the
+            venue is unknown.
         RunError: a file cannot be written.
     """
     import matplotlib as mpl
@@ -41,10 +48,11 @@ def draw(script: Path, records: Sequence[Any], place: Path) -> list[Path]:
         storage.write(written[-1], save)
 
     if hasattr(module, "draw"):
-        figure = _figure(script, module.draw, records)
-        for suffix in ("pdf", "png"):
-            write(suffix, partial(figure.savefig, format=suffix))
-        _close(figure)
+        with mpl.rc_context(style.rc(getattr(module, "VENUE", "screen"))):
+            figure = _figure(script, module.draw, records)
+            for suffix in ("pdf", "png"):
+                write(suffix, partial(figure.savefig, format=suffix))
+            _close(figure)
     if hasattr(module, "table"):
         text = _table(script, module.table, records)
         write("tex", lambda part: part.write_text(text, encoding="utf-8"))

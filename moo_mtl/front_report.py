@@ -179,6 +179,8 @@ def _write(
     found: Mapping[str, Front],
     reference: Reference | None,
 ) -> list[Path]:
+    import matplotlib as mpl
+
     files = []
 
     def put(name: str, write: Callable[[Any], object]) -> None:
@@ -193,8 +195,9 @@ def _write(
     figure = plotting.front_panels(
         {name: front.points for name, front in found.items()}, known=None if reference is None else reference.points
     )
-    for suffix in ("pdf", "png"):
-        put(f"front.{suffix}", partial(figure.savefig, format=suffix))
+    with mpl.rc_context(plotting.style.rc()):
+        for suffix in ("pdf", "png"):
+            put(f"front.{suffix}", partial(figure.savefig, format=suffix))
     return files
 
 

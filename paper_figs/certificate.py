@@ -20,16 +20,15 @@ def draw(records: Sequence[Record]) -> Figure:
     columns = min(COLUMNS, len(labels))
     lines = -(-len(labels) // columns)
     width, _ = style.size(columns=2)
-    with plt.rc_context(style.rc()):
-        figure, panels = plt.subplots(
-            lines, columns, figsize=(width, width * 0.28 * lines), sharex=True, sharey=True, squeeze=False
-        )
-        for panel in panels.flat[len(labels) :]:
-            panel.set_visible(False)
-        for label, panel in zip(labels, panels.flat, strict=False):
-            trace = rules[label].load()
-            lower, upper = trace.lower.flatten(1), trace.upper.flatten(1)
-            plotting.certificate(trace.certified, lower, upper, panel, name=rules[label].config.rule.name)
-            panel.set_title(label)
-            panel.label_outer()
-        return figure
+    figure, panels = plt.subplots(
+        lines, columns, figsize=(width, width * 0.28 * lines), sharex=True, sharey=True, squeeze=False
+    )
+    for panel in panels.flat[len(labels) :]:
+        panel.set_visible(False)
+    for label, panel in zip(labels, panels.flat, strict=False):
+        trace = rules[label].load()
+        lower, upper = trace.lower.flatten(1), trace.upper.flatten(1)
+        plotting.certificate(trace.certified, lower, upper, panel, name=rules[label].config.rule.name)
+        panel.set_title(label)
+        panel.label_outer()
+    return figure

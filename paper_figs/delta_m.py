@@ -1,22 +1,27 @@
-"""Delta_m of every rule on every data set with finished runs: points with intervals, and a table with ranks and tests."""
+"""Delta_m of the rules on every data set with finished runs: points with intervals, and a table with ranks and tests."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
-from contenders import mark
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from moo_mtl import statistics
 from moo_mtl.experiment import Record
 from moo_mtl.plotting import style
 from moo_mtl.results.export import escaped
-from moo_mtl.statistics.compare import Comparison, Place
+from moo_mtl.statistics.compare import Place
+from moo_mtl.statistics.ranks import LEAST_BLOCKS, Tests, tests
 from moo_mtl.statistics.spread import Spread, spread
 
+VENUE = "icml"
 PANELS = 4  # in a row
+
+# The order of rules in every panel; whatever else was run comes below.
+ORDER = ("equal", "bmtl", "ema", "db-mtl", "task-tensioner", "mgda", "upgrad", "cagrad", "nash-mtl")
 
 
 class Column(NamedTuple):
@@ -29,33 +34,34 @@ class Column(NamedTuple):
 
 def draw(records: Sequence[Record]) -> Figure:
     """A panel per data set; each rule with its own tuned settings, mean and 95 % interval."""
-    columns = _columns(_compared(records))
-    width, _ = style.size("icml", columns=2)
+    columns = _columns(_places(records))
+    rules = _ordered(rule for column in columns for rule in column.rules)
+    width, _ = style.size(VENUE, columns=2)
     down, across = -(-len(columns) // PANELS), min(PANELS, len(columns))
-    with plt.rc_context(style.rc("icml")):
-        share = width * min(1, (across + 0.3) / PANELS)
-        figure, grid = plt.subplots(down, across, figsize=(share, width * 0.3 * down), squeeze=False)
-        for column, panel in zip(columns, grid.flat, strict=False):
-            shown = sorted(column.rules)
-            for x, rule in enumerate(shown):
-                mark(panel, x, column.rules[rule], style.look(rule.partition("(")[0]))
-            panel.axhline(0, color="#7F7F7F", linewidth=0.8, zorder=0)
-            panel.set_xticks(range(len(shown)), shown, rotation=45, ha="right", rotation_mode="anchor")
-            panel.set_title(column.name if column.against != "equal weights" else f"{column.name}, to equal")
-            panel.grid(axis="y")
-        for panel in list(grid.flat)[len(columns) :]:
-            panel.set_axis_off()
-        for row in grid:
-            row[0].set_ylabel(r"$\Delta_m$, %")
-        return figure
+    size = (width * (across + 0.4) / (PANELS + 0.4), (0.16 * len(rules) + 0.55) * down)
+    figure, grid = plt.subplots(down, across, figsize=size, squeeze=False, sharey=True)
+    for column, panel in zip(columns, grid.flat, strict=False):
+        for y, rule in enumerate(rules):
+            if rule in column.rules:
+                _mark(panel, column.rules[rule], y, style.look(rule.partition("(")[0]))
+        panel.axvline(0, color="#7F7F7F", linewidth=0.8, zorder=0)
+        panel.set_title(column.name)
+        panel.set_xlabel(rf"$\Delta_m$ to {column.against}, %")
+        panel.grid(axis="x")
+        panel.tick_params(axis="y", length=0)
+    grid[0, 0].set_yticks(range(len(rules)), rules)
+    grid[0, 0].set_ylim(len(rules) - 0.4, -0.6)
+    for panel in list(grid.flat)[len(columns) :]:
+        panel.set_axis_off()
+    return figure
 
 
 def table(records: Sequence[Record]) -> str:
-    """Mean and standard deviation; the best mean of a data set is bold. Below, mean ranks and Friedman's test over all."""
-    compared = _compared(records)
-    columns = _columns(compared)
-    rules = sorted({rule for column in columns for rule in column.rules})
-    ranks = {} if compared.tests is None else compared.tests.ranks
+    """Mean and standard deviation; the best mean of a data set is bold. Below, mean ranks and Friedman's test over the sets."""
+    places = _places(records)
+    columns, tested = _columns(places), _tests(places)
+    rules = _ordered(rule for column in columns for rule in column.rules)
+    ranks = {} if tested is None else tested.ranks
     rows = [
         " & ".join(
             [escaped(rule), *(_cell(column, rule) for column in columns), f"{ranks[rule]:.1f}" if rule in ranks else "--"]
@@ -63,39 +69,62 @@ def table(records: Sequence[Record]) -> str:
         for rule in rules
     ]
     head = " & ".join(["rule", *(escaped(column.name) for column in columns), "rank"])
-    against = " & ".join(["against", *(column.against.partition(" ")[0] for column in columns), ""])
+    against = " & ".join(["against", *(column.against for column in columns), ""])
     lines = [rf"{line} \\" for line in rows]
     layout = "l" + "r" * (len(columns) + 1)
     ends = [r"\bottomrule", r"\end{tabular}", ""]
-    if compared.tests is not None and compared.tests.friedman is not None:
-        ends.append(f"% Friedman's test over {compared.tests.blocks} blocks: p = {compared.tests.friedman:.2g}\n")
+    if tested is not None and tested.friedman is not None:
+        ends.append(f"% Friedman's test over {tested.blocks} data sets: p = {tested.friedman:.2g}\n")
+        better = [f"{rule}: {p:.2g}" for rule, p in tested.pairs["equal"].items() if rule != "equal"]
+        ends.append(f"% against equal weights, after Holm's correction: {', '.join(better)}\n")
     return "\n".join(
         [rf"\begin{{tabular}}{{{layout}}}", r"\toprule", rf"{head} \\", rf"{against} \\", r"\midrule", *lines, *ends]
     )
 
 
-def _compared(records: Sequence[Record]) -> Comparison:
-    return statistics.compare([statistics.measured(record.run) for record in records])
+def _mark(ax: Axes, value: Spread, y: float, look: style.Look) -> None:
+    if value.low is not None and value.high is not None:
+        ax.plot((value.low, value.high), (y, y), color=look.colour, linewidth=1)
+    ax.plot(value.mean, y, marker=look.marker, color=look.colour, linestyle="none")
 
 
-def _columns(compared: Comparison) -> list[Column]:
+def _places(records: Sequence[Record]) -> tuple[Place, ...]:
+    return statistics.compare([statistics.measured(record.run) for record in records]).places
+
+
+def _tests(places: Sequence[Place]) -> Tests | None:
+    """Of the rules that all data sets have, on means over the seeds: the seeds of one set are no independent blocks."""
+    means = [{one.rule: one.delta_m.mean for one in place.contenders} for place in places]
+    shared = _ordered(set.intersection(*(set(one) for one in means)))
+    return tests({rule: [one[rule] for one in means] for rule in shared}) if len(places) >= LEAST_BLOCKS else None
+
+
+def _columns(places: Sequence[Place]) -> list[Column]:
     """The tables of a suite, which have its name before the bracket, make one column: the spread is then over the tables."""
     suites: dict[str, list[Place]] = {}
-    for place in compared.places:
+    for place in places:
         suites.setdefault(place.name.partition("(")[0].split()[0], []).append(place)
     found = []
-    for name, places in suites.items():
-        by_table = [{one.rule: one.delta_m for one in place.contenders} for place in places]
+    for name, members in suites.items():
+        by_table = [{one.rule: one.delta_m for one in place.contenders} for place in members]
         rules = [rule for rule in by_table[0] if all(rule in one for one in by_table)]
         several = {rule: spread([one[rule].mean for one in by_table]) for rule in rules}
-        title = name if len(places) == 1 else f"{name} ({len(places)} sets)"
-        found.append(Column(title, places[0].against, by_table[0] if len(places) == 1 else several))
+        title = name if len(members) == 1 else f"{name} ({len(members)} sets)"
+        against = "equal" if members[0].against == "equal weights" else "single"
+        found.append(Column(title, against, by_table[0] if len(members) == 1 else several))
     return found
+
+
+def _ordered(rules: Iterable[str]) -> list[str]:
+    """Those of ``ORDER`` first, each once."""
+    there = set(rules)
+    return [rule for rule in ORDER if rule in there] + sorted(there - set(ORDER))
 
 
 def _cell(column: Column, rule: str) -> str:
     if rule not in column.rules:
         return "--"
     value, best = column.rules[rule], min(one.mean for one in column.rules.values())
-    text = rf"\textbf{{{value.mean:.2f}}}" if value.mean == best else f"{value.mean:.2f}"
-    return text if value.sd is None else rf"{text} $\pm$ {value.sd:.2f}"
+    text = f"{round(value.mean, 2) + 0.0:.2f}"  # no minus before a zero
+    bold = rf"\textbf{{{text}}}" if value.mean == best else text
+    return bold if value.sd is None else rf"{bold} $\pm$ {value.sd:.2f}"

@@ -13,6 +13,7 @@ from moo_mtl.experiment import Record
 from moo_mtl.plotting import style
 from moo_mtl.statistics.compare import Contender
 
+VENUE = "icml"
 OTHERS = ("pcgrad", "gradvac", "imtl-g", "cagrad", "nash-mtl", "aligned-mtl")
 LENGTHS = ("min", "mean", "median", 1.0)
 BETAS = (0.1, 0.5, 0.9)
@@ -22,17 +23,16 @@ def draw(records: Sequence[Record]) -> Figure:
     """Four panels of Delta_m against single-task training; lower is better."""
     (place,) = places(records)
     found = by_rule(place, records)
-    width, _ = style.size("icml", columns=2)
-    with plt.rc_context(style.rc("icml")):
-        figure, panels = plt.subplots(1, 4, figsize=(width, width * 0.32), width_ratios=[3, 5, 4, 3])
-        _stages(panels[0], found)
-        _logarithms(panels[1], found)
-        _lengths(panels[2], found)
-        _averages(panels[3], found)
-        panels[0].set_ylabel(r"$\Delta_m$, %")
-        for panel in panels:
-            panel.grid(axis="y")
-        return figure
+    width, _ = style.size(VENUE, columns=2)
+    figure, panels = plt.subplots(1, 4, figsize=(width, width * 0.32), width_ratios=[3, 5, 4, 3])
+    _stages(panels[0], found)
+    _logarithms(panels[1], found)
+    _lengths(panels[2], found)
+    _averages(panels[3], found)
+    panels[0].set_ylabel(r"$\Delta_m$, %")
+    for panel in panels:
+        panel.grid(axis="y")
+    return figure
 
 
 def _stages(ax: Axes, found: dict[str, Contender]) -> None:
@@ -81,14 +81,13 @@ def _averages(ax: Axes, found: dict[str, Contender]) -> None:
             if one is not None:
                 mark(ax, beta, one.delta_m, drawn)
                 line.append((beta, one.delta_m.mean))
-        ax.plot(*zip(*line, strict=True), color=drawn.colour, linestyle=drawn.line)
-        if line:
-            aside = {"xytext": (-4, 5), "textcoords": "offset points", "ha": "right", "color": drawn.colour}
-            ax.annotate(label, line[len(line) // 2], **aside)
+        shown = {"color": drawn.colour, "linestyle": drawn.line, "marker": drawn.marker}
+        ax.plot(*zip(*line, strict=True), label=label, **shown)
     without = found.get(name("db-mtl", {"beta": 0}))
     if without is not None:
         ax.axhline(without.delta_m.mean, color="#7F7F7F", linewidth=0.8, zorder=0)  # no average at all
     ax.set(title="moving average", xlabel=r"$\beta$", xticks=BETAS)
+    ax.legend(loc="upper left")
     ax.margins(x=0.2)
 
 

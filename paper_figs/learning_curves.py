@@ -21,20 +21,19 @@ def draw(records: Sequence[Record]) -> Figure:
     histories = {label: [record.load() for record in runs] for label, runs in seeds.items()}
     tasks = next(iter(histories.values()))[0].tasks
     width, _ = style.size(columns=2)
-    with plt.rc_context(style.rc()):
-        figure, panels = plt.subplots(1, len(tasks), figsize=(width, width * 0.4), sharey=True, squeeze=False)
-        for task, panel in zip(tasks, panels.flat, strict=True):
-            for label, runs in histories.items():
-                metrics = [name for name in runs[0].metrics if name.startswith(f"{task}/")]
-                if not metrics:
-                    continue  # another task, trained alone
-                values = torch.stack([run.metrics[metrics[0]] for run in runs], dim=-1)
-                epochs = torch.arange(1, len(values) + 1)
-                alone = seeds[label][0].alone
-                name = "single task" if alone else seeds[label][0].config.rule.name
-                plotting.learning_curves(epochs, values, panel, name=name, label="alone" if alone else label)
-                panel.set(xlabel="epoch", ylabel=f"validation {metrics[0].partition('/')[2]}", title=task)
-            panel.xaxis.get_major_locator().set_params(integer=True)
-            panel.label_outer()
-        panels[0, -1].legend()
-        return figure
+    figure, panels = plt.subplots(1, len(tasks), figsize=(width, width * 0.4), sharey=True, squeeze=False)
+    for task, panel in zip(tasks, panels.flat, strict=True):
+        for label, runs in histories.items():
+            metrics = [name for name in runs[0].metrics if name.startswith(f"{task}/")]
+            if not metrics:
+                continue  # another task, trained alone
+            values = torch.stack([run.metrics[metrics[0]] for run in runs], dim=-1)
+            epochs = torch.arange(1, len(values) + 1)
+            alone = seeds[label][0].alone
+            name = "single task" if alone else seeds[label][0].config.rule.name
+            plotting.learning_curves(epochs, values, panel, name=name, label="alone" if alone else label)
+            panel.set(xlabel="epoch", ylabel=f"validation {metrics[0].partition('/')[2]}", title=task)
+        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.label_outer()
+    panels[0, -1].legend()
+    return figure

@@ -12,6 +12,7 @@ from moo_mtl.experiment import Record
 from moo_mtl.plotting import style
 from moo_mtl.results.export import escaped
 
+VENUE = "icml"
 COLUMNS = 4
 
 
@@ -20,20 +21,19 @@ def draw(records: Sequence[Record]) -> Figure:
     chosen = records[0].config.problem
     problem = problems.get(chosen.name, **chosen.parameters)
     lines = -(-len(records) // COLUMNS)
-    width, _ = style.size("icml", columns=2)
-    with plt.rc_context(style.rc("icml")):
-        figure, panels = plt.subplots(
-            lines, COLUMNS, figsize=(width, width / COLUMNS * lines), sharex=True, sharey=True, squeeze=False
-        )
-        for panel in panels.flat[len(records) :]:
-            panel.set_visible(False)
-        for record, panel in zip(records, panels.flat, strict=False):
-            ends = record.load().losses[-1].reshape(-1, problem.n_tasks)
-            plotting.front(problem.front(300), panel)
-            plotting.front(ends, panel, name=record.config.rule.name)
-            panel.set_title(f"{record.config.rule.name}: {record.metrics['hypervolume']:.3f}")
-            panel.label_outer()
-        return figure
+    width, _ = style.size(VENUE, columns=2)
+    figure, panels = plt.subplots(
+        lines, COLUMNS, figsize=(width, width / COLUMNS * lines), sharex=True, sharey=True, squeeze=False
+    )
+    for panel in panels.flat[len(records) :]:
+        panel.set_visible(False)
+    for record, panel in zip(records, panels.flat, strict=False):
+        ends = record.load().losses[-1].reshape(-1, problem.n_tasks)
+        plotting.front(problem.front(300), panel)
+        plotting.front(ends, panel, name=record.config.rule.name)
+        panel.set_title(f"{record.config.rule.name}: {record.metrics['hypervolume']:.3f}")
+        panel.label_outer()
+    return figure
 
 
 def table(records: Sequence[Record]) -> str:

@@ -17,6 +17,7 @@ from moo_mtl.experiment import Record
 from moo_mtl.plotting import style
 from moo_mtl.results.export import escaped
 
+VENUE = "icml"
 RULE = "equal"
 AT = np.linspace(0, 1, 21)  # shares of the training, at which runs of different lengths are read
 WHAT = {"losses": "losses", "norms": "gradient norms"}
@@ -25,23 +26,22 @@ WHAT = {"losses": "losses", "norms": "gradient norms"}
 def draw(records: Sequence[Record]) -> Figure:
     """A line per data set: median over seeds, learning rates and the tables of a suite."""
     found = _spreads(records)
-    width, _ = style.size("icml", columns=2)
-    with plt.rc_context(style.rc("icml")):
-        figure, panels = plt.subplots(1, 2, figsize=(width, width * 0.34), sharex=True)
-        for panel, (group, name) in zip(panels, WHAT.items(), strict=True):
-            for place, (data, values) in enumerate(found[group].items()):
-                drawn = style.numbered(place)
-                line = {"color": drawn.colour, "linestyle": drawn.line, "marker": drawn.marker, "markevery": 4}
-                panel.plot(AT, np.median(values, axis=0), label=data, **line)
-            panel.set(yscale="log", xlabel="share of the training", title=name)
-            panel.set_ylim(bottom=1)
-            panel.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
-            panel.minorticks_off()
-            panel.grid(axis="y")
-        panels[0].set_ylabel("largest / smallest")
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
-        return figure
+    width, _ = style.size(VENUE, columns=2)
+    figure, panels = plt.subplots(1, 2, figsize=(width, width * 0.34), sharex=True)
+    for panel, (group, name) in zip(panels, WHAT.items(), strict=True):
+        for place, (data, values) in enumerate(found[group].items()):
+            drawn = style.numbered(place)
+            line = {"color": drawn.colour, "linestyle": drawn.line, "marker": drawn.marker, "markevery": 4}
+            panel.plot(AT, np.median(values, axis=0), label=data, **line)
+        panel.set(yscale="log", xlabel="share of the training", title=name)
+        panel.set_ylim(bottom=1)
+        panel.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+        panel.minorticks_off()
+        panel.grid(axis="y")
+    panels[0].set_ylabel("largest / smallest")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    return figure
 
 
 def table(records: Sequence[Record]) -> str:

@@ -24,19 +24,18 @@ def draw(records: Sequence[Record]) -> Figure:
     columns = min(COLUMNS, len(seeds))
     lines = -(-len(seeds) // columns)
     width, _ = style.size(columns=2)
-    with plt.rc_context(style.rc()):
-        figure, panels = plt.subplots(lines, columns, figsize=(width, width * 0.28 * lines), sharex=True, squeeze=False)
-        for panel in panels.flat[len(seeds) :]:
-            panel.set_visible(False)
-        for (label, runs), panel in zip(seeds.items(), panels.flat, strict=False):
-            histories = [record.load() for record in runs]
-            weights = torch.stack([history.weights for history in histories], dim=1)
-            plotting.task_weights(torch.arange(1, len(weights) + 1), weights, panel, tasks=histories[0].tasks)
-            panel.set(title=label, xlabel="epoch")
-            panel.xaxis.get_major_locator().set_params(integer=True)
-        for panel in panels[:, 1:].flat:
-            panel.set_ylabel("")
-        for panel in panels[:-1].flat:
-            panel.set_xlabel("")
-        panels.flat[0].legend()
-        return figure
+    figure, panels = plt.subplots(lines, columns, figsize=(width, width * 0.28 * lines), sharex=True, squeeze=False)
+    for panel in panels.flat[len(seeds) :]:
+        panel.set_visible(False)
+    for (label, runs), panel in zip(seeds.items(), panels.flat, strict=False):
+        histories = [record.load() for record in runs]
+        weights = torch.stack([history.weights for history in histories], dim=1)
+        plotting.task_weights(torch.arange(1, len(weights) + 1), weights, panel, tasks=histories[0].tasks)
+        panel.set(title=label, xlabel="epoch")
+        panel.xaxis.get_major_locator().set_params(integer=True)
+    for panel in panels[:, 1:].flat:
+        panel.set_ylabel("")
+    for panel in panels[:-1].flat:
+        panel.set_xlabel("")
+    panels.flat[0].legend()
+    return figure

@@ -12,48 +12,48 @@ from matplotlib.figure import Figure
 from moo_mtl.experiment import Record
 from moo_mtl.plotting import style
 
+VENUE = "icml"
 ALPHAS = (0.1, 0.3, 1.0)
 STILL = 1e-4  # of the first step: a shorter one has come to rest, and its direction is rounding
 
 
 def draw(records: Sequence[Record]) -> Figure:
     """One column per rule; solid and dashed are the two tasks, the second being the one that is drowned."""
-    width, _ = style.size("icml", columns=2)
+    width, _ = style.size(VENUE, columns=2)
     shown = len(records)
-    with plt.rc_context(style.rc("icml")):
-        figure = plt.figure(figsize=(width, width * 0.62))
-        grid = figure.add_gridspec(3, shown + 1)
-        _function(figure.add_subplot(grid[:, 0]))
-        shared: list[list[plt.Axes]] = [[], [], []]
-        for column, record in enumerate(records):
-            trace = record.load()
-            losses, weights = trace.losses[:, 0], trace.weights[:, 0]
-            moves = trace.x[:, 0].diff(dim=0)
-            heading = torch.rad2deg(torch.atan2(moves[:, 1], moves[:, 0]))
-            heading[moves.norm(dim=-1) < STILL * moves[0].norm()] = torch.nan
-            for line, row in enumerate(shared):
-                like = row[0] if row else None
-                row.append(figure.add_subplot(grid[line, column + 1], sharex=like, sharey=like))
-            for task in range(losses.shape[-1]):
-                drawn = style.numbered(task)
-                label = f"task {task + 1}"
-                shared[0][-1].plot(
-                    trace.steps, losses[:, task] / losses[0, task], color=drawn.colour, linestyle=drawn.line, label=label
-                )
-                shared[1][-1].plot(trace.steps, weights[:, task], color=drawn.colour, linestyle=drawn.line)
-            shared[2][-1].plot(trace.steps[1:], heading, color="#222222")
-            shared[0][-1].set(title=record.label if shown > 1 else "", yscale="log")
-        for row, name in zip(shared, ("loss / first loss", "weight", "direction, degrees"), strict=True):
-            row[0].set_ylabel(name)
-            for panel in row[1:]:
-                panel.tick_params(labelleft=False)
-        for row in shared[:2]:
-            for panel in row:
-                panel.tick_params(labelbottom=False)
-        for panel in shared[2]:
-            panel.set(xlabel="step")
-        shared[0][0].legend()
-        return figure
+    figure = plt.figure(figsize=(width, width * 0.62))
+    grid = figure.add_gridspec(3, shown + 1)
+    _function(figure.add_subplot(grid[:, 0]))
+    shared: list[list[plt.Axes]] = [[], [], []]
+    for column, record in enumerate(records):
+        trace = record.load()
+        losses, weights = trace.losses[:, 0], trace.weights[:, 0]
+        moves = trace.x[:, 0].diff(dim=0)
+        heading = torch.rad2deg(torch.atan2(moves[:, 1], moves[:, 0]))
+        heading[moves.norm(dim=-1) < STILL * moves[0].norm()] = torch.nan
+        for line, row in enumerate(shared):
+            like = row[0] if row else None
+            row.append(figure.add_subplot(grid[line, column + 1], sharex=like, sharey=like))
+        for task in range(losses.shape[-1]):
+            drawn = style.numbered(task)
+            label = f"task {task + 1}"
+            shared[0][-1].plot(
+                trace.steps, losses[:, task] / losses[0, task], color=drawn.colour, linestyle=drawn.line, label=label
+            )
+            shared[1][-1].plot(trace.steps, weights[:, task], color=drawn.colour, linestyle=drawn.line)
+        shared[2][-1].plot(trace.steps[1:], heading, color="#222222")
+        shared[0][-1].set(title=record.label if shown > 1 else "", yscale="log")
+    for row, name in zip(shared, ("loss / first loss", "weight", "direction, degrees"), strict=True):
+        row[0].set_ylabel(name)
+        for panel in row[1:]:
+            panel.tick_params(labelleft=False)
+    for row in shared[:2]:
+        for panel in row:
+            panel.tick_params(labelbottom=False)
+    for panel in shared[2]:
+        panel.set(xlabel="step")
+    shared[0][0].legend()
+    return figure
 
 
 def _function(ax: plt.Axes) -> None:

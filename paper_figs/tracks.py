@@ -12,6 +12,7 @@ from moo_mtl.experiment import Record
 from moo_mtl.plotting import style
 from moo_mtl.results.export import escaped
 
+VENUE = "icml"
 COLUMNS = 5
 
 
@@ -22,23 +23,22 @@ def draw(records: Sequence[Record]) -> Figure:
     problem = problems.get(chosen.name, **chosen.parameters)
     columns = min(COLUMNS, len(shown))
     lines = -(-len(shown) // columns)
-    width, _ = style.size("icml", columns=2)
-    with plt.rc_context(style.rc("icml")):
-        figure, panels = plt.subplots(
-            lines, columns, figsize=(width * columns / COLUMNS, width / COLUMNS * 1.12 * lines), sharex=True, sharey=True
-        )
-        panels = list(panels.flat) if len(shown) > 1 else [panels]
-        for panel in panels[len(shown) :]:
-            panel.set_visible(False)
-        for record, panel in zip(shown, panels, strict=False):
-            trace = record.load()
-            plotting.landscape(problem, panel, resolution=120)
-            if problem.exact_set is not None:
-                plotting.pareto_set(problem.pareto_set(200), panel)
-            plotting.trajectories(trace.x, panel, name=record.config.rule.name, moving=trace.moving(), linewidth=1.0)
-            panel.set_title(record.config.rule.name)
-            panel.label_outer()
-        return figure
+    width, _ = style.size(VENUE, columns=2)
+    figure, panels = plt.subplots(
+        lines, columns, figsize=(width * columns / COLUMNS, width / COLUMNS * 1.12 * lines), sharex=True, sharey=True
+    )
+    panels = list(panels.flat) if len(shown) > 1 else [panels]
+    for panel in panels[len(shown) :]:
+        panel.set_visible(False)
+    for record, panel in zip(shown, panels, strict=False):
+        trace = record.load()
+        plotting.landscape(problem, panel, resolution=120)
+        if problem.exact_set is not None:
+            plotting.pareto_set(problem.pareto_set(200), panel)
+        plotting.trajectories(trace.x, panel, name=record.config.rule.name, moving=trace.moving(), linewidth=1.0)
+        panel.set_title(record.config.rule.name)
+        panel.label_outer()
+    return figure
 
 
 def table(records: Sequence[Record]) -> str:

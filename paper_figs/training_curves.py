@@ -7,25 +7,30 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, StrMethodFormatter
 
 from moo_mtl import plotting
 from moo_mtl.experiment import Record
 from moo_mtl.plotting import style
 from moo_mtl.results.export import escaped
 
+VENUE = "icml"
+
 
 def draw(records: Sequence[Record]) -> Figure:
     """Mean and standard deviation over the seeds."""
-    width, _ = style.size("icml")
-    with plt.rc_context(style.rc("icml")):
-        figure, ax = plt.subplots(figsize=(width, width * 0.75))
-        for rule, (lr, curves) in _best(records).items():
-            epochs = torch.arange(1, len(curves) + 1)
-            plotting.learning_curves(epochs, curves, ax, name=rule, label=f"{rule}, {lr:g}")
-        ax.set(xlabel="epoch", ylabel="mean training loss", yscale="log")
-        ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.legend(title="rule, learning rate", title_fontsize=7)
-        return figure
+    width, _ = style.size(VENUE)
+    figure, ax = plt.subplots(figsize=(width, width * 0.75))
+    for rule, (lr, curves) in _best(records).items():
+        epochs = torch.arange(1, len(curves) + 1)
+        plotting.learning_curves(epochs, curves, ax, name=rule, label=f"{rule}, {lr:g}")
+    ax.set(xlabel="epoch", ylabel="mean training loss", yscale="log")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.minorticks_off()
+    ax.legend(title="rule, learning rate")
+    return figure
 
 
 def table(records: Sequence[Record]) -> str:

@@ -12,6 +12,7 @@ from moo_mtl.experiment import Record
 from moo_mtl.plotting import style
 from moo_mtl.rules import losses
 
+VENUE = "icml"
 FORMULAS = {
     "exp": r"$e^{z/T}$",
     "softplus": r"$T\log(1+e^{z/T})$",
@@ -23,28 +24,27 @@ FORMULAS = {
 
 def draw(records: Sequence[Record]) -> Figure:
     """Left: h. Middle: its slope; marks are losses and weights of the runs. Right: the spread of the losses over the steps."""
-    width, _ = style.size("icml", columns=2)
-    with plt.rc_context(style.rc("icml")):
-        figure, (left, middle, right) = plt.subplots(1, 3, figsize=(width, width * 0.3))
-        for place, record in enumerate(records):
-            drawn, trace = style.numbered(place), record.load()
-            kind = record.config.rule.parameters["transform"]
-            transform = _transform(kind, record.config.rule.parameters)
-            seen, given = trace.losses.flatten(), trace.weights.flatten()
-            z = torch.linspace(max(float(seen.min()), 1e-3), float(seen.max()), 200, dtype=torch.float64)
-            slope = transform.log_slope(z).exp()
-            left.plot(z, slope * transform.ratio(z), color=drawn.colour, linestyle=drawn.line, label=FORMULAS[kind])
-            middle.plot(z, slope, color=drawn.colour, linestyle=drawn.line)
-            ranked = seen.argsort()
-            chosen = ranked[torch.searchsorted(seen[ranked], z[::12].contiguous()).clamp(max=len(seen) - 1)]
-            middle.plot(seen[chosen], given[chosen], color=drawn.colour, marker=drawn.marker, linestyle="none", markersize=3)
-            spread = trace.losses[:, 0].amax(dim=-1) - trace.losses[:, 0].amin(dim=-1)
-            right.plot(trace.steps, spread, color=drawn.colour, linestyle=drawn.line)
-        left.set(xlabel="loss $z$", ylabel="transform $h(z)$")
-        middle.set(xlabel="loss $z$", ylabel="weight $h'(z)$")
-        right.set(xlabel="step", ylabel="largest loss $-$ smallest loss", xscale="symlog")
-        left.legend()
-        return figure
+    width, _ = style.size(VENUE, columns=2)
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(width, width * 0.3))
+    for place, record in enumerate(records):
+        drawn, trace = style.numbered(place), record.load()
+        kind = record.config.rule.parameters["transform"]
+        transform = _transform(kind, record.config.rule.parameters)
+        seen, given = trace.losses.flatten(), trace.weights.flatten()
+        z = torch.linspace(max(float(seen.min()), 1e-3), float(seen.max()), 200, dtype=torch.float64)
+        slope = transform.log_slope(z).exp()
+        left.plot(z, slope * transform.ratio(z), color=drawn.colour, linestyle=drawn.line, label=FORMULAS[kind])
+        middle.plot(z, slope, color=drawn.colour, linestyle=drawn.line)
+        ranked = seen.argsort()
+        chosen = ranked[torch.searchsorted(seen[ranked], z[::12].contiguous()).clamp(max=len(seen) - 1)]
+        middle.plot(seen[chosen], given[chosen], color=drawn.colour, marker=drawn.marker, linestyle="none", markersize=3)
+        spread = trace.losses[:, 0].amax(dim=-1) - trace.losses[:, 0].amin(dim=-1)
+        right.plot(trace.steps, spread, color=drawn.colour, linestyle=drawn.line)
+    left.set(xlabel="loss $z$", ylabel="transform $h(z)$")
+    middle.set(xlabel="loss $z$", ylabel="weight $h'(z)$", yscale="log")
+    right.set(xlabel="step", ylabel="largest loss $-$ smallest loss", xscale="symlog")
+    left.legend()
+    return figure
 
 
 def _transform(kind: str, parameters: dict[str, object]) -> losses.Convex:

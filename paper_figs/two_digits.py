@@ -13,6 +13,7 @@ from moo_mtl.fronts import non_dominated
 from moo_mtl.plotting import style
 from moo_mtl.results.export import escaped
 
+VENUE = "icml"
 # Hypervolume up to (2, 2) of the losses on the test part, LeNet, mean over ten seeds: Chen and Kwok, Multi-Objective Deep
 # Learning with Adaptive Reference Vectors, NeurIPS 2022, table 1. PHN-LS is a hypernetwork that descends the weighted sum.
 PUBLISHED = {
@@ -32,27 +33,26 @@ _HOW = {"input": "one network", "hyper": "hypernetwork"}
 def draw(records: Sequence[Record]) -> Figure:
     """The front of the seed with the median hypervolume; points that another one dominates are left out."""
     data = _distinct(record.config.data.name for record in records)
-    width, _ = style.size("icml", columns=2)
-    with plt.rc_context(style.rc("icml")):
-        share = min(width, width * (len(data) + 0.8) / 3)
-        figure, panels = plt.subplots(1, len(data), figsize=(share, width * 0.32), squeeze=False)
-        for name, panel in zip(data, panels.flat, strict=True):
-            for record in records:
-                if record.config.data.name != name:
-                    continue
-                fronts = record.load()
-                points = fronts.points[int(fronts.median)]
-                points = points[non_dominated(points)]
-                points = points[points[:, 0].argsort()]
-                drawn = _look(record.config.rule)
-                line = {"color": drawn.colour, "marker": drawn.marker, "linestyle": drawn.line, "linewidth": 0.8}
-                panel.plot(*points.T.numpy(), label=_name(record.config.rule), **line)
-            panel.set(xlabel="cross-entropy, first image", title=name)
-            panel.grid()
-        panels[0, 0].set_ylabel("cross-entropy, second image")
-        handles, labels = panels[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
-        return figure
+    width, _ = style.size(VENUE, columns=2)
+    share = min(width, width * (len(data) + 0.8) / 3)
+    figure, panels = plt.subplots(1, len(data), figsize=(share, width * 0.32), squeeze=False)
+    for name, panel in zip(data, panels.flat, strict=True):
+        for record in records:
+            if record.config.data.name != name:
+                continue
+            fronts = record.load()
+            points = fronts.points[int(fronts.median)]
+            points = points[non_dominated(points)]
+            points = points[points[:, 0].argsort()]
+            drawn = _look(record.config.rule)
+            line = {"color": drawn.colour, "marker": drawn.marker, "linestyle": drawn.line, "linewidth": 0.8}
+            panel.plot(*points.T.numpy(), label=_name(record.config.rule), **line)
+        panel.set(xlabel="cross-entropy, first image", title=name)
+        panel.grid()
+    panels[0, 0].set_ylabel("cross-entropy, second image")
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    return figure
 
 
 def table(records: Sequence[Record]) -> str:

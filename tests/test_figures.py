@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from matplotlib import pyplot as plt
 
 from moo_mtl import Observation, collection, config, data, drawing, models, rules, runs
 from moo_mtl.errors import InputError, RunError
+from moo_mtl.plotting import style
 from moo_mtl.rules.variants import after_log, dual_balancing
 from tests.samplers import generic
 
@@ -139,6 +141,19 @@ def test_a_script_that_fails_is_one_sentence(tmp_path, text, sentence):
         drawing.draw(script, [], tmp_path / "out" / "figure")
 
 
+def test_a_figure_is_written_under_the_settings_of_its_venue(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(f'VENUE = "icml"\n{SCRIPT}')
+    pdf, png, _ = drawing.draw(script, [], tmp_path / "figure")
+    assert b"/Type3" not in pdf.read_bytes()  # venues refuse such fonts
+    assert b"STIXGeneral" in pdf.read_bytes()
+    width, height = style.size("icml")
+    assert plt.imread(png).shape[:2] == (round(height * 200), round(width * 200))
+    script.write_text(f'VENUE = "neurisp"\n{SCRIPT}')
+    with pytest.raises(InputError, match="did you mean 'neurips'"):
+        drawing.draw(script, [], tmp_path / "figure")
+
+
 def test_a_collection_shows_the_latest_finished_runs(tmp_path):
     file = tmp_path / "all.toml"
     file.write_text('kind = "collect"\nexperiments = ["toy", "other"]\nfigures = ["script.py"]\n')
@@ -157,6 +172,18 @@ def test_a_collection_shows_the_latest_finished_runs(tmp_path):
     assert record.metrics == {"loss": 2.0}
     assert record.config == single
     assert not record.alone
+
+
+def test_runs_that_are_older_than_a_key_count_with_its_default(tmp_path):
+    (tmp_path / "toy.toml").write_text(TOY)
+    toy = config.read(tmp_path / "toy.toml")
+    resolved = toy.singles[0].resolved()
+    run = runs.Run(tmp_path / "toy" / "old", {key: value for key, value in resolved.items() if key != "certify_every"})
+    with run.writing():
+        run.begin()
+        run.finish({}, {"seconds": 1.0})
+    (record,) = collection.as_is(toy, tmp_path)
+    assert record.config.resolved() == resolved != run.config
 
 
 def test_a_collection_is_drawn_from_what_there_is_and_says_what_is_missing(tmp_path):

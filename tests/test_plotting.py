@@ -18,6 +18,13 @@ from moo_mtl import plotting, problems
 from moo_mtl.errors import InputError, RunError
 from moo_mtl.plotting import style
 
+VISIONS = {  # of linear RGB; Machado, Oliveira and Fernandes (2009), severity 1
+    "all cones": np.eye(3),
+    "no red cones": np.array([[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.0520]]),
+    "no green cones": np.array([[0.3673, 0.8606, -0.2280], [0.2801, 0.6725, 0.0474], [-0.0118, 0.0429, 0.9689]]),
+}
+LEAST = {"all cones": 25, "no red cones": 15, "no green cones": 9}  # Okabe and Ito's grey and green are the nearest
+
 DEMO = ("equal", "mgda", "db-mtl", "bmtl", "task-tensioner", "ema")
 
 
@@ -37,8 +44,32 @@ def test_looks_of_the_demo_differ_in_colour_marker_and_line():
 
 
 def test_every_named_rule_has_a_look_of_its_own():
-    looks = [style.look(name) for name in style._FIRST]
+    looks = [style.look(name)[:2] for name in (*style._WEIGHTING, *style._FRONTS)]
     assert len(set(looks)) == len(looks)
+
+
+@pytest.mark.parametrize("family", [style._WEIGHTING[: len(style.COLOURS)], style._FRONTS])
+def test_rules_that_share_figures_have_a_colour_each(family):
+    assert len({style.look(name).colour for name in family}) == len(family)
+
+
+@pytest.mark.parametrize("vision", VISIONS)
+def test_colours_differ_for_all_kinds_of_colour_vision(vision):
+    seen = [_lab(np.clip(VISIONS[vision] @ _linear(colour), 0, 1)) for colour in style.COLOURS]
+    assert min(np.linalg.norm(one - other) for one, other in itertools.combinations(seen, 2)) > LEAST[vision]
+
+
+def _linear(colour):
+    rgb = np.array(to_rgb(colour))
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
+def _lab(linear):
+    """CIELAB, in which a distance of 2 is just seen."""
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    xyz = to_xyz @ linear / to_xyz.sum(axis=1)
+    x, y, z = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
 def test_neighbouring_colours_differ_in_grey():

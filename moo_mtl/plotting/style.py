@@ -1,7 +1,8 @@
 """How figures look: one colour, marker and line per rule in every figure; widths and fonts of the usual venues.
 
-Colours are Okabe and Ito's, which all kinds of colour vision tell apart; marker and line style tell the rest, so that
-a figure printed in grey still reads.
+The first eight colours are Okabe and Ito's, which all kinds of colour vision tell apart; six more are as far from them and from
+each other as thin lines on white allow, also without red or green cones. Marker and line style tell the rest, so that a figure
+printed in grey still reads.
 """
 
 from __future__ import annotations
@@ -11,22 +12,31 @@ from zlib import crc32
 
 from moo_mtl.errors import unknown
 
-# Okabe and Ito (2008), ordered so that neighbours differ in lightness; its yellow is too pale for lines on white.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#7F7F7F")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
+# Okabe and Ito (2008) without its yellow, which is too pale for lines on white, then ours; neighbours differ in lightness.
+# fmt: off
+COLOURS = (
+    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#7F7F7F",
+    "#6B3A11", "#AA55FF", "#660055", "#A2AA5A", "#001188", "#CC0044",
+)
+# fmt: on
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d")
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 
 FRONT_COLOUR = "#222222"  # what is known, in every figure
 LANDSCAPE = ("#FFFFFF", "#A9A9A9")  # from the lowest contour to the highest: greys, so that only tracks have colour
 
-# Rules that share figures most often come first: the first eight have a colour each.
+# Rules that share figures most often come first: as many as there are colours have one each. Rules that trace fronts share
+# figures with one another, and begin with the first colour again.
 # fmt: off
-_FIRST = (
+_WEIGHTING = (
     "equal", "mgda", "db-mtl", "bmtl", "task-tensioner", "ema", "nash-mtl", "famo", "cagrad", "pcgrad", "upgrad",
-    "imtl-g", "fairgrad", "aligned-mtl", "dualproj", "config", "uw", "dwa", "gradnorm", "rlw", "imtl-l", "imtl", "gls",
-    "sum-of-logs", "linear", "tchebycheff", "stch", "epo", "pbi", "cosmos", "pmgda", "pmtl", "moo-svgd", "hypervolume",
+    "imtl-g", "aligned-mtl", "dualproj", "config", "edm", "fairgrad", "gradvac", "uw", "dwa", "gradnorm", "rlw", "imtl-l",
+    "imtl", "gls", "sum-of-logs",
 )
+_FRONTS = ("linear", "stch", "tchebycheff", "epo", "pbi", "cosmos", "pmgda", "pmtl", "moo-svgd", "hypervolume")
 # fmt: on
+_START = 2 * len(COLOURS)  # of the rules for fronts, after those for weights
+_PLACES = {name: place for place, name in enumerate(_WEIGHTING)} | {name: _START + place for place, name in enumerate(_FRONTS)}
 
 _COLUMN = {  # text widths in inches: one column, both columns
     "neurips": (5.5, 5.5),
@@ -54,8 +64,7 @@ def look(name: str) -> Look:
     >>> look("mgda") == look("mgda"), look("mgda").colour == look("db-mtl").colour
     (True, False)
     """
-    place = _FIRST.index(name) if name in _FIRST else len(_FIRST) + crc32(name.encode())
-    return numbered(place)
+    return numbered(_PLACES.get(name, _START + len(_FRONTS) + crc32(name.encode())))
 
 
 def numbered(place: int) -> Look:

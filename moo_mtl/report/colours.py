@@ -8,7 +8,7 @@ from moo_mtl.plotting.style import COLOURS, look
 
 
 def colours(rules: Sequence[str]) -> dict[str, str]:
-    """One colour a rule; beyond eight rules colours repeat.
+    """One colour a rule; beyond as many as there are, colours repeat.
 
     >>> colours(["mgda", "tchebycheff", "equal"])
     {'mgda': '#E69F00', 'tchebycheff': '#009E73', 'equal': '#0072B2'}
