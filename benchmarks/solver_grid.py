@@ -101,7 +101,7 @@ def measure(quick: bool = False) -> Section:
 
 def _cell(program: Program, peer: object | None, geometry: str, K: int, batch: int, rounds: int) -> tuple[list[str], str]:
     """One line of a table, and by how much TorchJD is faster if it is."""
-    sample = gramians(geometry, K, min(batch, 64))
+    sample = gramians(geometry, K, min(batch, 64, max(2, 20_000 // K**2)))
     program.solve(sample)
     begin = time.process_time()
     program.solve(sample)
