@@ -82,7 +82,7 @@ def fairgrad(
         alone = single.nash(gramian) if alpha == 1 else single_fair.fairgrad(gramian, alpha)
         if alone is not None:
             return alone
-    if chunks.few(gramian, present, backend, extra_constraints):
+    if chunks.apart(gramian, present, backend, extra_constraints):
         return chunks.one_by_one(lambda member: fairgrad(member, alpha), gramian)
     form = normal_form(gramian, present)
     acting = form.present & (form.norms > 0)

@@ -1,4 +1,4 @@
-"""Batches on the CPU are cut up: a few members are solved alone, large batches some thousand at a time, in the cache."""
+"""Batches on the CPU are cut up: few or large members are solved alone, many small ones in chunks that stay in the cache."""
 
 from collections.abc import Callable
 
@@ -8,18 +8,20 @@ from torch import Tensor
 from moo_mtl.solvers.solution import Solution
 
 FEW = 6  # members that alone take less time than the calls for a batch
+WIDE = 64  # tasks from which on a member alone fills the cache
 ENTRIES = 65_536  # of the Gramians of one chunk, half a MiB
 LEAST = 512  # members, below which the calls cost more than the cache saves
 
 
-def few(gramian: Tensor, present: Tensor | None, backend: str, extra: object) -> bool:
-    """Whether a batch has few members, each of which ``single`` could solve."""
+def apart(gramian: Tensor, present: Tensor | None, backend: str, extra: object) -> bool:
+    """Whether a batch has few members, or large ones, each of which ``single`` could solve."""
     return (
         present is None
         and backend == "exact"
         and extra is None
         and gramian.ndim > 2
-        and 0 < gramian.shape[:-2].numel() <= FEW
+        and gramian.numel() > 0
+        and (gramian.shape[:-2].numel() <= FEW or gramian.shape[-1] >= WIDE)
         and gramian.dtype is torch.float64
         and gramian.device.type == "cpu"
     )

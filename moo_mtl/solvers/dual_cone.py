@@ -83,7 +83,7 @@ def dualproj(
         return alone
     if preference is None and two_gradients.applies(gramian, present, backend, extra_constraints):
         return two_gradients.dualproj(gramian)
-    if preference is None and chunks.few(gramian, present, backend, extra_constraints):
+    if preference is None and chunks.apart(gramian, present, backend, extra_constraints):
         return chunks.one_by_one(dualproj, gramian)
     form = normal_form(gramian, present)
     if wants_cvxpy(backend, extra_constraints):
@@ -129,7 +129,7 @@ def upgrad(
         return two_gradients.upgrad(gramian)
     if preference is None and three_gradients.applies(gramian, present, backend, extra_constraints):
         return three_gradients.upgrad(gramian)
-    if preference is None and chunks.few(gramian, present, backend, extra_constraints):
+    if preference is None and chunks.apart(gramian, present, backend, extra_constraints):
         return chunks.one_by_one(upgrad, gramian)
     if preference is None and extra_constraints is None and chunks.many(gramian, present, backend):
         return chunks.in_chunks(upgrad, gramian)

@@ -18,7 +18,7 @@ from torch import Tensor
 from moo_mtl.solvers.normal_form import TOLERANCE
 from moo_mtl.solvers.solution import Solution
 
-LARGEST = 32  # tasks, above which LAPACK is as fast
+LARGEST = 160  # tasks, above which LAPACK is as fast
 SHARE = 0.002  # seconds of work a thread is started for, at least, at about
 NANOSECOND = 1e-9  # for each of the K^3 products of a solve
 Program = Literal["min_norm", "dualproj", "upgrad", "cagrad"]

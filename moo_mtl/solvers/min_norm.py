@@ -47,7 +47,7 @@ def min_norm(
     exact = backend == "exact" and extra_constraints is None
     if exact and present is None and gramian.shape[-2:] == (2, 2) and gramian.is_floating_point():
         return _pairs(gramian)
-    if chunks.few(gramian, present, backend, extra_constraints):
+    if chunks.apart(gramian, present, backend, extra_constraints):
         return chunks.one_by_one(min_norm, gramian)
     if exact and chunks.many(gramian, present, backend):
         return chunks.in_chunks(min_norm, gramian)

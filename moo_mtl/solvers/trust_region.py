@@ -64,7 +64,7 @@ def cagrad(
     one = c > 0 and single.applies(gramian, present, backend, extra_constraints)
     if one and (alone := single_trust_region.cagrad(gramian, c)):
         return alone
-    if chunks.few(gramian, present, backend, extra_constraints):
+    if chunks.apart(gramian, present, backend, extra_constraints):
         return chunks.one_by_one(lambda member: cagrad(member, c), gramian)
     if extra_constraints is None and chunks.many(gramian, present, backend):
         return chunks.in_chunks(lambda part: cagrad(part, c), gramian)
@@ -110,7 +110,7 @@ def conicgrad(
     one = single.applies(gramian, present, backend, extra_constraints)
     if one and (alone := single_trust_region.conicgrad(gramian, c)):
         return alone
-    if chunks.few(gramian, present, backend, extra_constraints):
+    if chunks.apart(gramian, present, backend, extra_constraints):
         return chunks.one_by_one(lambda member: conicgrad(member, c), gramian)
     form = normal_form(gramian, present)
     mean = Mean.of(form)
