@@ -20,8 +20,10 @@ from moo_mtl.statistics.spread import Spread, spread
 VENUE = "icml"
 PANELS = 4  # in a row
 
-# The order of rules in every panel; whatever else was run comes below.
-ORDER = ("equal", "bmtl", "ema", "db-mtl", "task-tensioner", "mgda", "upgrad", "cagrad", "nash-mtl")
+# The order of rules in every panel; whatever else was run comes below. Sets that have all of the first five are tested
+# together.
+TESTED = ("equal", "bmtl", "ema", "db-mtl", "task-tensioner")
+ORDER = (*TESTED, "mgda", "upgrad", "cagrad", "nash-mtl")
 
 
 class Column(NamedTuple):
@@ -57,9 +59,10 @@ def draw(records: Sequence[Record]) -> Figure:
 
 
 def table(records: Sequence[Record]) -> str:
-    """Mean and standard deviation; the best mean of a data set is bold. Below, mean ranks and Friedman's test over the sets."""
+    """Mean and standard deviation, the best mean in bold; mean ranks. Below, the tests over all sets and over each suite."""
     places = _places(records)
-    columns, tested = _columns(places), _tests(places)
+    columns = _columns(places)
+    tested = _tests([place for place in places if set(TESTED) <= {one.rule for one in place.contenders}])
     rules = _ordered(rule for column in columns for rule in column.rules)
     ranks = {} if tested is None else tested.ranks
     rows = [
@@ -72,13 +75,11 @@ def table(records: Sequence[Record]) -> str:
     against = " & ".join(["against", *(column.against for column in columns), ""])
     lines = [rf"{line} \\" for line in rows]
     layout = "l" + "r" * (len(columns) + 1)
-    ends = [r"\bottomrule", r"\end{tabular}", ""]
-    if tested is not None and tested.friedman is not None:
-        ends.append(f"% Friedman's test over {tested.blocks} data sets: p = {tested.friedman:.2g}\n")
-        better = [f"{rule}: {p:.2g}" for rule, p in tested.pairs["equal"].items() if rule != "equal"]
-        ends.append(f"% against equal weights, after Holm's correction: {', '.join(better)}\n")
+    ends = [r"\bottomrule", r"\end{tabular}", *_said("all", tested)]
+    for name, members in _suites(places).items():
+        ends += _said(name, _tests(members))
     return "\n".join(
-        [rf"\begin{{tabular}}{{{layout}}}", r"\toprule", rf"{head} \\", rf"{against} \\", r"\midrule", *lines, *ends]
+        [rf"\begin{{tabular}}{{{layout}}}", r"\toprule", rf"{head} \\", rf"{against} \\", r"\midrule", *lines, *ends, ""]
     )
 
 
@@ -93,19 +94,36 @@ def _places(records: Sequence[Record]) -> tuple[Place, ...]:
 
 
 def _tests(places: Sequence[Place]) -> Tests | None:
-    """Of the rules that all data sets have, on means over the seeds: the seeds of one set are no independent blocks."""
+    """Of the rules that all these data sets have, on means over the seeds: the seeds of one set are no independent blocks."""
+    if len(places) < LEAST_BLOCKS:
+        return None
     means = [{one.rule: one.delta_m.mean for one in place.contenders} for place in places]
     shared = _ordered(set.intersection(*(set(one) for one in means)))
-    return tests({rule: [one[rule] for one in means] for rule in shared}) if len(places) >= LEAST_BLOCKS else None
+    return tests({rule: [one[rule] for one in means] for rule in shared})
+
+
+def _said(name: str, tested: Tests | None) -> list[str]:
+    """As comments: mean ranks, p of Friedman's test, and of Wilcoxon's against equal weights after Holm's correction."""
+    if tested is None:
+        return []
+    ranks = ", ".join(f"{rule} {rank:.1f}" for rule, rank in sorted(tested.ranks.items(), key=lambda one: one[1]))
+    pairs = ", ".join(f"{rule} {p:.2g}" for rule, p in tested.pairs.get("equal", {}).items() if rule != "equal")
+    friedman = "" if tested.friedman is None else f"; Friedman's test: p = {tested.friedman:.2g}"
+    return [f"% {name}, {tested.blocks} sets: mean ranks {ranks}{friedman}; against equal weights: {pairs}"]
+
+
+def _suites(places: Sequence[Place]) -> dict[str, list[Place]]:
+    """By data set; the tables of a suite have its name before the bracket."""
+    found: dict[str, list[Place]] = {}
+    for place in places:
+        found.setdefault(place.name.partition("(")[0].split()[0], []).append(place)
+    return found
 
 
 def _columns(places: Sequence[Place]) -> list[Column]:
-    """The tables of a suite, which have its name before the bracket, make one column: the spread is then over the tables."""
-    suites: dict[str, list[Place]] = {}
-    for place in places:
-        suites.setdefault(place.name.partition("(")[0].split()[0], []).append(place)
+    """The tables of a suite make one column: the spread is then over the tables."""
     found = []
-    for name, members in suites.items():
+    for name, members in _suites(places).items():
         by_table = [{one.rule: one.delta_m for one in place.contenders} for place in members]
         rules = [rule for rule in by_table[0] if all(rule in one for one in by_table)]
         several = {rule: spread([one[rule].mean for one in by_table]) for rule in rules}

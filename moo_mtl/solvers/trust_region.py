@@ -138,7 +138,10 @@ def _pairs(gramian: Tensor, c: float) -> Solution:
     found = two_gradients.cagrad(gramian, c)
     left = ~found.converged
     if bool(left.any()):
-        for field, rest in zip(found, _in_ball(normal_form(gramian[left]), c), strict=True):
+        others = gramian[left]
+        few = chunks.few(others, None, "exact", None)
+        answer = chunks.one_by_one(lambda one: cagrad(one, c), others) if few else _in_ball(normal_form(others), c)
+        for field, rest in zip(found, answer, strict=True):
             field[left] = rest
     return found
 
