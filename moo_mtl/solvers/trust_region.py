@@ -139,7 +139,7 @@ def _pairs(gramian: Tensor, c: float) -> Solution:
     left = ~found.converged
     if bool(left.any()):
         others = gramian[left]
-        few = chunks.few(others, None, "exact", None)
+        few = chunks.apart(others, None, "exact", None)
         answer = chunks.one_by_one(lambda one: cagrad(one, c), others) if few else _in_ball(normal_form(others), c)
         for field, rest in zip(found, answer, strict=True):
             field[left] = rest
