@@ -32,6 +32,7 @@ from moo_mtl.errors import BusyError, RunError
 from moo_mtl.imports import sources
 from moo_mtl.storage import PART, create, damaged, read_json, write_json
 
+CALLER = "caller.lock"  # held, beside the run's lock, by the process that has started several to compute it
 CHECKPOINT_EVERY = 5.0  # seconds: what a kill -9 costs at most
 
 State = Literal["absent", "unfinished", "failed", "finished"]
@@ -166,7 +167,7 @@ _STATUS: dict[str, type | tuple[type, ...]] = {  # the kinds of its entries
     **dict.fromkeys(("seconds", "peak_mb"), (int, float)),
     **dict.fromkeys(("versions", "files", "batch"), dict),
 }
-_NOT_RESULTS = {"status.json", "checkpoint.pt", "lock"}
+_NOT_RESULTS = {"status.json", "checkpoint.pt", "lock", CALLER}
 
 
 def locate(root: Path, experiment: str, config: Mapping[str, Any]) -> Run:

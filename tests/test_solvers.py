@@ -357,7 +357,7 @@ def test_few_gradients_in_closed_form_agree_with_the_general_program(name, tasks
     assert general.converged.all()
     parts = (general.weights.abs().unsqueeze(-1) * J.double()).norm(dim=-1).sum(dim=-1, keepdim=True)
     apart = ((closed.weights - general.weights).unsqueeze(-2) @ J.double()).squeeze(-2)
-    close = 1e-9 if dtype == torch.float64 else 1e-5
+    close = 1e-9 if dtype == torch.float64 or tasks == 2 else 1e-5  # three are solved by other steps, which round otherwise
     assert (apart.abs() <= close * parts).all()
     torch.testing.assert_close(closed.value, general.value, rtol=close, atol=1e-14 * float(mean_square(G.double()).max()))
     assert (closed.gap >= 0).all()

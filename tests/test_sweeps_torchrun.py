@@ -75,7 +75,7 @@ def here(folder, tmp_path, monkeypatch):
 
 def start(*arguments, nap="0", out="runs", command="sweep"):
     command = [sys.executable, "-m", "moo_mtl", command, "small.toml", "--out", out, *map(str, arguments)]
-    environment = {**os.environ, "NAP": nap, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "NAP": nap, "OMP_NUM_THREADS": "1", "TMPDIR": str(Path.cwd())}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
 
@@ -164,6 +164,7 @@ def test_a_driver_that_is_stopped_takes_them_along_and_goes_on_where_it_was(undi
     until(lambda: len(begun(1)) >= 5, process)
     stop(process)
     code, _, err = ended(process)
+    assert bool(list(Path("runs/small").glob("*/.call-*"))) == (stop is killed)
     assert code == (130 if stop is interrupted else -signal.SIGKILL), err
     assert "Traceback" not in err
     pids = {*begun(0), *begun(1)}
@@ -173,6 +174,7 @@ def test_a_driver_that_is_stopped_takes_them_along_and_goes_on_where_it_was(undi
         time.sleep(0.05)
     code, _, err = ended(start("--set", "processes=2", "--jobs", jobs))
     assert code == 0, err
+    assert list(Path.cwd().rglob(".call-*")) == [] == list(Path.cwd().glob("moo-mtl-*")), "the killed driver's folder is left"
     steps = int(undisturbed[1]["steps"])
     assert steps <= len(begun(0)) <= steps + 2, "at most the steps since the last checkpoint are taken again"
     assert_same(arrays(), undisturbed[1])

@@ -60,7 +60,7 @@ def quadratic(
     frame = torch.linalg.qr(torch.randn(n_dim, n_tasks, generator=generator, dtype=torch.float64)).Q
     angles = (1 - cosine) * torch.eye(n_tasks, dtype=torch.float64) + cosine
     directions = torch.linalg.cholesky(angles) @ frame.mT
-    centres = -torch.linalg.solve(forms, directions)
+    centres = -_solved(forms, directions)
     scaled = forms * torch.logspace(0, -math.log10(imbalance), n_tasks, dtype=torch.float64)[:, None, None]
 
     form, centre = placed(scaled), placed(centres)
@@ -78,7 +78,7 @@ def quadratic(
     def optimum(weights: Tensor) -> Tensor:
         left = torch.einsum("nk,kij->nij", weights, scaled)
         right = torch.einsum("nk,kij,kj->ni", weights, scaled, centres)
-        return torch.linalg.solve(left, right)
+        return _solved(left, right)
 
     def between(first: Tensor) -> Tensor:
         return optimum(torch.stack([first, 1 - first], dim=-1))
@@ -101,3 +101,11 @@ def quadratic(
         nadir=worst if n_tasks <= 2 else None,  # beyond two tasks the worst of a loss need not be at another's optimum
         starts=torch.zeros(1, n_dim, dtype=torch.float64),
     )
+
+
+def _solved(forms: Tensor, right: Tensor) -> Tensor:
+    """What positive definite forms ``[N, D, D]`` map to ``right``, ``[N, D]``.
+
+    By Cholesky, not LU: with several threads MKL never returned from the LU of a batch of matrices with 160 rows and more.
+    """
+    return torch.cholesky_solve(right.unsqueeze(-1), torch.linalg.cholesky(forms)).squeeze(-1)

@@ -6,21 +6,24 @@ They hold on to this process by a pipe: when it is gone, however it went, they g
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from moo_mtl import errors, storage
 from moo_mtl.config import TrainRun
-from moo_mtl.runs import Run
+from moo_mtl.runs import CALLER, Run, locked
+from moo_mtl.single_run import unwritable
 
 ATTEMPTS = 2
+CALL = ".call-"  # a prefix, of the folder of one attempt within the run's
 POLL = 0.1  # seconds between two looks at how far they are
-ORDER, STEP, ANSWER = "order.json", "step", "answer.json"  # what goes to the processes and comes back, in a folder of the call
+ORDER, STEP, ANSWER = "order.json", "step", "answer.json"  # in that folder: what goes to the processes, and comes back
 
 
 def perform(config: TrainRun, run: Run, advance: Callable[[int], None]) -> None:
@@ -41,8 +44,7 @@ def perform(config: TrainRun, run: Run, advance: Callable[[int], None]) -> None:
     """
     said = ""
     for _ in range(ATTEMPTS):
-        with tempfile.TemporaryDirectory(prefix="moo-mtl-", ignore_cleanup_errors=True) as name:
-            folder = Path(name)
+        with _call(run) as folder:
             order = {"single": config.resolved(), "folder": str(run.folder.absolute())}
             storage.write_json(folder / ORDER, order)
             _wait(config.processes, folder, advance)
@@ -56,6 +58,20 @@ def perform(config: TrainRun, run: Run, advance: Callable[[int], None]) -> None:
         if run.state != "finished":
             why = f"one of its {config.processes} processes died, {ATTEMPTS} times; moo-mtl sweep --retry tries again"
             run.fail(why, {}, said.strip())
+
+
+@contextmanager
+def _call(run: Run) -> Iterator[Path]:
+    """A new folder within the run's, of this process alone; those that a killed one has left go first."""
+    storage.create(run.folder)
+    with locked(run.folder / CALLER):
+        for left in run.folder.glob(f"{CALL}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        try:
+            with tempfile.TemporaryDirectory(prefix=CALL, dir=run.folder.absolute(), ignore_cleanup_errors=True) as name:
+                yield Path(name)
+        except OSError as error:
+            raise unwritable(run.folder, error) from error
 
 
 def _wait(processes: int, folder: Path, advance: Callable[[int], None]) -> None:
