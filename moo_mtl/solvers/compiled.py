@@ -171,8 +171,8 @@ def cagrad(G, weights, value, gap, solved, tolerance, c):
                 continue
             total = 0.0
             for i in range(K):
-                total += x[i] * t[i]
-            if not _form(C, x, x) * (shortest / unit / total) ** 2 > STATIONARY * EPS * K:
+                total += x[i]
+            if not _form(C, x, x) > STATIONARY * EPS * K * total**2:
                 continue
         sign = -1.0 if beyond else 1.0
         low, high, found = 0.0, inf, False

@@ -12,6 +12,8 @@ from moo_mtl.solvers.nonnegative_qp import nonnegative_qp
 from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, preference_of, times
 from moo_mtl.solvers.solution import Solution
 
+ENTRIES = 2**24  # of the programs that UPGrad solves as one: K of K tasks each have K^3, 1 GB for 500 tasks, several times over
+
 
 def dual_cone(
     gramian: Tensor,
@@ -135,7 +137,7 @@ def upgrad(
         return chunks.in_chunks(upgrad, gramian)
     form = normal_form(gramian, present)
     if wants_cvxpy(backend, extra_constraints):
-        each, u = spread(form), torch.diag_embed(preference_of(form, preference))
+        each, u = spread(form, form.norms.shape[-1]), torch.diag_embed(preference_of(form, preference))
         v = reference.dual_cone(each, u, extra_constraints)
         return as_judged(_summed(form, _certified(each._replace(noise=ACCURACY), u, v)), extra_constraints)
     return _each(form, preference)
@@ -150,14 +152,19 @@ def _one(form: NormalForm, preference: Tensor | None) -> Solution:
 def _each(form: NormalForm, preference: Tensor | None) -> Solution:
     """Every gradient projected, and added up."""
     u = torch.diag_embed(preference_of(form, preference))  # [..., K, K]: one bound a row
-    each = spread(form)
-    if u.shape[-1] == 2:
-        v = _project_two(each, u)
-    else:
-        # A gradient never needs more than p_k of itself: v_k > p_k means (Gv)_k = 0, so v'Gv = 0, and v could shrink.
-        others = ~torch.eye(u.shape[-1], dtype=torch.bool, device=u.device)
-        v = project_weights(each, u, each.present & others)
-    return _summed(form, _certified(each, u, v))
+    # A gradient never needs more than p_k of itself: v_k > p_k means (Gv)_k = 0, so v'Gv = 0, and v could shrink.
+    others = ~torch.eye(u.shape[-1], dtype=torch.bool, device=u.device)
+    some = max(1, ENTRIES // max(1, form.gramian.numel()))
+    parts = [_rows(form, *rows) for rows in zip(u.split(some, dim=-2), others.split(some), strict=True)]
+    weights, *rest = zip(*parts, strict=True)
+    return _summed(form, Solution(torch.cat(weights, dim=-2), *(torch.cat(field, dim=-1) for field in rest)))
+
+
+def _rows(form: NormalForm, u: Tensor, others: Tensor) -> Solution:
+    """Some of the gradients ``[..., R, K]``, projected."""
+    each = spread(form, u.shape[-2])
+    v = _project_two(each, u) if u.shape[-1] == 2 else project_weights(each, u, each.present & others)
+    return _certified(each, u, v)
 
 
 def _summed(form: NormalForm, apart: Solution) -> Solution:
@@ -167,13 +174,12 @@ def _summed(form: NormalForm, apart: Solution) -> Solution:
     return in_their_units(form, w, value, apart.gap.sum(dim=-1) / form.unit, apart.converged.all(dim=-1))
 
 
-def spread(form: NormalForm) -> NormalForm:
-    """The same Gramian for each of K right-hand sides: a new axis before the last of every field, nothing copied."""
-    K = form.norms.shape[-1]
+def spread(form: NormalForm, count: int) -> NormalForm:
+    """The same Gramian for each of ``count`` right-hand sides: a new axis after the batch's in every field, nothing copied."""
     batch = form.norms.shape[:-1]
 
     def again(field: Tensor, trailing: int) -> Tensor:
-        return field.unsqueeze(len(batch)).expand(*batch, K, *field.shape[field.ndim - trailing :])
+        return field.unsqueeze(len(batch)).expand(*batch, count, *field.shape[field.ndim - trailing :])
 
     return form._replace(
         gramian=again(form.gramian, 2),

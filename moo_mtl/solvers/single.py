@@ -19,6 +19,7 @@ from moo_mtl.solvers.single_qp import EPS, SMALL, Array, nonnegative_qp, pivot_s
 from moo_mtl.solvers.solution import Solution
 
 NEWTON = 40
+ENTRIES = 2**24  # of the programs that UPGrad solves as one
 
 
 def applies(gramian: Tensor, present: Tensor | None, backend: str, extra: object) -> bool:
@@ -96,10 +97,11 @@ def upgrad(gramian: Tensor, preference: Tensor | None) -> Solution | None:
     Z = np.zeros((K, K))  # one projection a row, in units of that gradient's length
     hurt = np.flatnonzero(conflict.any(axis=1))
     if hurt.size:
-        stack = pivot_stack(C, -C[hurt], conflict[hurt])
-        if stack is None:
-            return None
-        Z[hurt] = stack
+        for some in np.array_split(hurt, 1 + hurt.size * K**2 // ENTRIES):
+            stack = pivot_stack(C, -C[some], conflict[some])
+            if stack is None:
+                return None
+            Z[some] = stack
     after = C + Z @ C
     apart = (Z * np.abs(after)).sum(axis=1) + np.maximum(-after.min(axis=1), 0.0)
     if not float(apart.max()) <= TOLERANCE * K:

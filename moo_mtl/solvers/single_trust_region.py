@@ -104,7 +104,7 @@ def _touching(gramian: Tensor, region: Region, search_beyond: bool) -> Found | N
         if y is None:
             return None
         length = float(y @ (C @ y))
-        if not length * (float(norms.min()) / float(y @ t)) ** 2 > STATIONARY * K * EPS:
+        if not length > STATIONARY * K * EPS * float(y.sum()) ** 2:
             return None
         if not region.outside(length, float(a @ y), square, 0.0):
             return Found(C, norms, a, square, y, 0.0, beyond, unit)

@@ -118,7 +118,7 @@ def conicgrad(
         w, weights = reference.conicgrad(form, c, extra_constraints)
         return as_judged(_certified_cone(form._replace(noise=ACCURACY), mean, c, w, weights), extra_constraints)
     nearest = simplex_weights(form)
-    moving = square_length(form, nearest) > STATIONARY * form.noise * form.norms.shape[-1]
+    moving = _moving(form, nearest)
     region, path = Cone(c), Path.of(form, mean)
     projection = path.projection()
     beyond = path.violates(region, projection, torch.ones_like(path.square))  # then no direction of the cone improves all
@@ -146,10 +146,15 @@ def _pairs(gramian: Tensor, c: float) -> Solution:
     return found
 
 
+def _moving(form: NormalForm, nearest: Tensor) -> Tensor:
+    """Whether the hull's nearest point to 0 is away from it by more than rounding, ``[...]``."""
+    lengths = (nearest * form.norms).sum(dim=-1)
+    return square_length(form, nearest) > STATIONARY * form.noise * form.norms.shape[-1] * lengths.square()
+
+
 def _in_ball(form: NormalForm, c: float) -> Solution:
     mean = Mean.of(form)
-    moving = square_length(form, simplex_weights(form)) > STATIONARY * form.noise * form.norms.shape[-1]
-
+    moving = _moving(form, simplex_weights(form))
     region, path = Ball(c), Path.of(form, mean)
     projection = path.projection()
     beyond = path.violates(region, projection, torch.ones_like(path.square))

@@ -13,7 +13,7 @@ from torch import Tensor
 from moo_mtl.solvers.normal_form import TOLERANCE, check_gramian
 from moo_mtl.solvers.solution import Solution
 
-STATIONARY = 16  # times K eps: squared distance of the hull from 0 that rounding hides, relative to the largest gradient
+STATIONARY = 16  # times K eps: squared distance of the hull from 0 that rounding hides, relative to the lengths added up
 _LEAST = 5e-324  # the smallest positive number: in its place a gradient of length 0 divides without harm
 
 
@@ -78,6 +78,7 @@ def cagrad(gramian: Tensor, radius: float) -> Solution:
     value = torch.minimum(first, second)
     gap = ((q + r) / 2 + reach * length - value).clamp_(min=0)
     nearest = torch.where((foot > 0) & (foot < 1), area / apart, torch.minimum(a, b))
+    # Relative to the longer one: a short gradient's part in rounding is smaller, and the general program looks at it closely.
     answered = (nearest > STATIONARY * noise * 2) & (gap <= 50 * max(TOLERANCE, 16 * noise) * sum_of_squares)
     weights = torch.stack([factor * w + 0.5, factor * v + 0.5])
     return Solution(weights.movedim(0, -1), value * unit, gap * unit, answered)
