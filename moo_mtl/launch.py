@@ -56,7 +56,12 @@ def joined() -> Iterator[None]:
     finally:
         if waiting:
             tell(None)
+        # Who holds gloo last joins its threads. They may wait for the interpreter, which a group would not let go (torch 2.6).
+        group = dist.group.WORLD
+        gloo = None if group is None else group._get_backend(torch.device("cpu"))
+        del group
         dist.destroy_process_group()
+        del gloo
 
 
 def tell(message: Any) -> Any:

@@ -17,7 +17,7 @@ def distance(rows, at_bounds=None):
 
     w, normal = cp.Variable(len(rows)), cp.Variable(rows.shape[1])
     side = np.zeros(rows.shape[1]) if at_bounds is None else at_bounds
-    constraints = [w >= 0, cp.sum(w) == 1, normal[side == 0] == 0, normal[side < 0] <= 0, normal[side > 0] >= 0]
+    constraints = [w >= 0, cp.sum(w) == 1, cp.multiply(side == 0, normal) == 0, cp.multiply(side, normal) >= 0]
     problem = cp.Problem(cp.Minimize(cp.norm(rows.T @ w + normal)), constraints)
     problem.solve(solver=cp.CLARABEL)
     return problem.value

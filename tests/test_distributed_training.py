@@ -179,7 +179,7 @@ def test_torchrun(tmp_path):
     """The command in two processes: the numbers of one, said once."""
     file = tmp_path / "small.toml"
     file.write_text(EXPERIMENT)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "moo_mtl"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "moo_mtl"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
     def run(command, out):
@@ -215,7 +215,7 @@ def test_no_thread_outlives_the_group(tmp_path):
     """One that did aborted, now and then, a process that had finished its work."""
     program = tmp_path / "leaves.py"
     program.write_text(LEAVES)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", program]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", program]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert ended.returncode == 0, ended.stderr
 

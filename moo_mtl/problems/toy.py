@@ -40,7 +40,8 @@ def two_task_toy(scale: float = 0.1, starts: str = "nash-mtl") -> Problem:
         \ell_1 &= s\,(u p_1 + v q_1), \quad \ell_2 = u p_2 + v q_2, & u &= \max(\tanh(b/2), 0), \; v = \max(\tanh(-b/2), 0).
 
     The signs are those of all released code; the papers print the tanh of :math:`p_2` with the other one. At
-    :math:`b = 0` both gates have a slope, as under ``torch.clamp``: otherwise nothing would ever leave :math:`(0, 0)`.
+    :math:`b = 0` both gates have a slope, as under the authors' ``torch.clamp``: otherwise nothing would ever leave
+    :math:`(0, 0)`.
     Inside the floor :math:`\epsilon` = 5e-6 the logarithm is flat.
 
     Args:
@@ -172,11 +173,15 @@ def _fonseca_front(t: Tensor) -> Tensor:
 def _toy_losses(x: Tensor, scale: float) -> Tensor:
     a, b = x.unbind(dim=-1)
     t = torch.tanh(b)
-    above, below = torch.tanh(b / 2).clamp(min=0), torch.tanh(-b / 2).clamp(min=0)
+    above, below = _gate(torch.tanh(b / 2)), _gate(torch.tanh(-b / 2))
     depth = 0.1 * (b + 8).square()
     first = above * _valley(t - a / 2 - 3.5) + below * (((a - 7).square() + depth) / 10 - 20)
     second = above * _valley(3.5 - t - a / 2) + below * (((a + 7).square() + depth) / 10 - 20)
     return torch.stack([scale * first, second], dim=-1)
+
+
+def _gate(t: Tensor) -> Tensor:
+    return torch.where(t < 0, 0.0, t)  # with its slope at 0, which torch.clamp has no longer from torch 2.15 on
 
 
 def _valley(r: Tensor) -> Tensor:
@@ -200,7 +205,7 @@ def _toy_differentiate(x: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
     over = (above / r).masked_fill(height < FLOOR, 0.0)
     along_a = offset * (below / 5) - over / 2
     along_b = over * (side * (1 - t * t)) + below * deep / 50
-    # torch.clamp's convention at b = 0: both gates have their slope
+    # at b = 0 both gates have their slope
     along_b = along_b + valley * (slope * (b >= 0)) - bowl * (slope * (b <= 0))
     losses = factor * (above * valley + below * bowl)
     rows = torch.stack([factor * along_a, factor * along_b], dim=1)

@@ -17,6 +17,7 @@ from moo_mtl.properties import (
     deterministic,
     homogeneous_1,
     in_law_per_pair,
+    independent,
     linear_under_scaling,
     nonnegative,
     permutation_equivariant,
@@ -133,10 +134,11 @@ def krum(byzantine: int = 1, selected: int = 1, distance: Literal["squared", "pl
     "Beyond, NeurIPS 2022, Algorithm 1",
     holds=[
         *(nonnegative, simplex, zero_only_at_stationary, shift_invariant, homogeneous_1),
-        *(permutation_equivariant, deterministic, copies_change_nothing, continuous),
+        *(permutation_equivariant, deterministic, continuous),
         *(continuous_at_dependence, converges_if_convex, converges_if_smooth),
     ],
     fails=[common_descent, zero_at_weakly_stationary, scale_invariant, stateless, linear_under_scaling],
+    when={copies_change_nothing: independent},  # otherwise weights are not unique, and the next step has other gradients
 )
 def cr_mogm(rule: str | Rule[Any] | Callable[..., Rule[Any]] = "mgda", rho: Schedule = 0.9, **parameters: Any) -> Rule[Any]:
     r"""The weights of any rule, averaged over time: :math:`w_t = \rho_t w_{t-1} + (1 - \rho_t) \hat w_t`.
