@@ -1,5 +1,9 @@
 """Every point of an exact Pareto set is certified stationary, with the bounds of its box counted."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -86,6 +90,13 @@ def test_quadratics_have_the_angles_and_scales_asked_for(n_tasks, angle, conditi
     values = torch.linalg.eigvalsh(hessian)
     assert (values[-1] / values[0]).item() == pytest.approx(condition, rel=1e-6)
     assert (problem.evaluate(problem.pareto_set(20)) >= 0).all()
+
+
+def test_quadratics_of_many_variables_return_with_two_threads():
+    """MKL's threads never came back from the LU of several matrices with 160 rows and more."""
+    program = "import torch; torch.set_num_threads(2); from moo_mtl import problems\n"
+    program += "problems.get('quadratic', n_tasks=3, n_dim=200).exact_set(9)"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120, env={**os.environ, "OMP_NUM_THREADS": "2"})
 
 
 def test_quadratics_refuse_impossible_angles():

@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 import torch
 
 from moo_mtl import solvers
+from moo_mtl.solvers import Solution
 from tests.fuzz_solvers import SOLVERS, fuzz, gramians
+from tests.solver_laws import broken_laws
 
 # Where a solution need not exist (at stationary points, for dependent gradients), a solver may say so.
 RARE = {"cagrad": 1e-5}  # one of a million passes 0 so closely that its Gramian has five digits left; it says so
@@ -27,6 +30,40 @@ def test_many_random_gramians(name):
     tally = fuzz(name, 100_000, seed=2)
     assert not tally.broken
     assert tally.unconverged <= RARE.get(name, 0.0) * tally.cases or name not in ALWAYS
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize(("smallest", "largest", "cases"), [(13, 40, 40), pytest.param(41, 200, 20, marks=pytest.mark.slow)])
+def test_random_gramians_of_many_tasks(name, smallest, largest, cases):
+    tally = fuzz(name, cases, 3, smallest, largest, batch=10)
+    assert not tally.broken
+    assert tally.unconverged == 0 or name not in ALWAYS
+
+
+SHORT = [[2.677708263924593e-15, 1.561426434640461e-08], [1.561426434640461e-08, 1.0]]  # seven decades apart, no conflict
+
+
+@pytest.mark.parametrize("name", ["cagrad", "conicgrad"])
+@pytest.mark.parametrize("batch", [(), (1,), (600,)])
+def test_a_short_gradient_is_no_stationary_point(name, batch):
+    """It passed for one that rounding hides, and the mean gradient for the best step, with a gap of 0."""
+    G = torch.tensor(SHORT, dtype=torch.float64).expand(*batch, 2, 2)
+    solution = SOLVERS[name](G)
+    flat = Solution(*(field.reshape(-1, *field.shape[len(batch) :]) for field in solution))
+    assert solution.converged.all()
+    assert broken_laws(name, G.reshape(-1, 2, 2), flat) == []
+    assert (solution.weights > 0.5).any()
+
+
+def test_upgrad_of_many_tasks_is_solved_in_parts(monkeypatch):
+    """K programs of K tasks take K^3 entries, several times over: 500 tasks had no room in 24 GB."""
+    G = gramians(torch.Generator().manual_seed(7), 3, 40)
+    whole, alone = SOLVERS["upgrad"](G), SOLVERS["upgrad"](G[0])
+    monkeypatch.setattr(import_module("moo_mtl.solvers.dual_cone"), "ENTRIES", 3 * 40 * 40 * 7)
+    monkeypatch.setattr(import_module("moo_mtl.solvers.single"), "ENTRIES", 40 * 40 * 7)
+    for ours, theirs in ((SOLVERS["upgrad"](G), whole), (SOLVERS["upgrad"](G[0]), alone)):
+        torch.testing.assert_close(ours.weights, theirs.weights, rtol=1e-12, atol=0)
+        assert torch.equal(ours.converged, theirs.converged)
 
 
 @pytest.mark.parametrize("name", SOLVERS)
