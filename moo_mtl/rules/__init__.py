@@ -28,22 +28,19 @@ from moo_mtl.rules.zoo.learned import famo, gradnorm, imtl_l, ldc_mtl, uw
 from moo_mtl.rules.zoo.loss_only import equal, gls, rlw, sum_of_logs, uw_o, uw_so
 from moo_mtl.rules.zoo.pace import cov, dwa, go4align, igb, slaw, stch_mtl
 from moo_mtl.rules.zoo.population import hypervolume, moo_svgd, pmtl
-from moo_mtl.rules.zoo.preference import (
+from moo_mtl.rules.zoo.preference import epo, pmgda, preference_mgda, wc_mgda
+from moo_mtl.rules.zoo.robust import cr_mogm, gradvac, krum, pcgrad
+from moo_mtl.rules.zoo.scalarizing import (
     augmented_tchebycheff,
     cosmos,
-    epo,
     linear,
     modified_tchebycheff,
     p_norm,
     pbi,
-    pmgda,
-    preference_mgda,
     soft_modified_tchebycheff,
     stch,
     tchebycheff,
-    wc_mgda,
 )
-from moo_mtl.rules.zoo.robust import cr_mogm, gradvac, krum, pcgrad
 from moo_mtl.rules.zoo.stochastic import excess_mtl, m_config, moco, modo, sdmgrad
 
 __all__ = [

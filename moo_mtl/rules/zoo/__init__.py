@@ -10,4 +10,5 @@ from moo_mtl.rules.zoo import pace as pace
 from moo_mtl.rules.zoo import population as population
 from moo_mtl.rules.zoo import preference as preference
 from moo_mtl.rules.zoo import robust as robust
+from moo_mtl.rules.zoo import scalarizing as scalarizing
 from moo_mtl.rules.zoo import stochastic as stochastic
