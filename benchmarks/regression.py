@@ -31,7 +31,10 @@ def pairs() -> dict[str, Callable[[], Pair]]:
     watched: dict[str, Callable[[], Pair]] = {}
     for name in ("min_norm", "upgrad", "cagrad", "nash", "aligned"):
         watched[f"{name}, one of 10 tasks"] = lambda name=name: _single(name)  # type: ignore[misc]
-        watched[f"{name}, 1,000 of 5 tasks"] = lambda name=name: _batch(name)  # type: ignore[misc]
+        watched[f"{name}, 1,000 of 5 tasks"] = lambda name=name: _batch(name, 5, 1000)  # type: ignore[misc]
+    for name in ("upgrad", "cagrad"):
+        watched[f"{name}, 1,000 of 2 tasks"] = lambda name=name: _batch(name, 2, 1000)  # type: ignore[misc]
+    watched["conicgrad, 4 of 10 tasks"] = lambda: _batch("conicgrad", 10, 4)
     watched["Balancer, MLP of 10 tasks"] = _step
     watched["trace, 1,000 trajectories"] = _trajectories
     return watched
@@ -49,8 +52,8 @@ def _single(name: str) -> Pair:
     return lambda: solve(G), lambda: np.linalg.eigh(matrix)
 
 
-def _batch(name: str) -> Pair:
-    G, solve = gramians("well-conditioned", 5, 1000), PROGRAMS[name].solve
+def _batch(name: str, tasks: int, members: int) -> Pair:
+    G, solve = gramians("well-conditioned", tasks, members), PROGRAMS[name].solve
     return lambda: solve(G), lambda: torch.linalg.cholesky_ex(G)
 
 

@@ -1,4 +1,6 @@
-"""Seconds to a share of the reference front's hypervolume, against pymoo's algorithms: ``python -m benchmarks.time_to_front``.
+"""Seconds to a front, against pymoo's algorithms: ``python -m benchmarks.time_to_front``.
+
+A front is there when its hypervolume is a share of what as many points, spread over the reference front, have.
 
 Ours has one setting for every problem. One ``trace`` call with a point for each preference: smooth Tchebycheff for two tasks,
 penalty boundary intersection for more, Adam, a learning rate that falls along a cosine. Then ``fill``, where that left holes;
@@ -25,13 +27,13 @@ from benchmarks.side_by_side import machine, ratio
 from moo_mtl import fronts, problems, rules, trace
 from moo_mtl.front_report import spread
 from moo_mtl.fronts import in_units
-from moo_mtl.fronts.archive import Archive
+from moo_mtl.fronts.archive import Archive, far_apart
 from moo_mtl.fronts.filling import fill
 from moo_mtl.fronts.reference import known
 from moo_mtl.problems.problem import Problem
 from moo_mtl.randomness import uniforms
 
-PROBLEMS = ("zdt1", "zdt2", "zdt3", "zdt6", "fonseca", "vlmop2", "dtlz2", "dtlz5", "re21", "re24", "re37")
+PROBLEMS = ("zdt1", "zdt2", "zdt3", "zdt6", "vlmop2", "dtlz2", "dtlz5", "re21", "re24", "re37")
 SHARES = (0.95, 0.99)
 POINTS = 100
 STEPS, LR = 80, 0.12
@@ -128,7 +130,8 @@ def measure(quick: bool = False) -> Section:
     seeds = 2 if quick else 5
     about = (
         f"{machine()}. Milliseconds of processor time (median of {seeds} seeds) until {POINTS} points (91 for three tasks) "
-        "have a share of the reference front's hypervolume, in units of that front with reference point 1.1. "
+        "have a share of the hypervolume of as many points spread over the reference front, in units of that front with "
+        "reference point 1.1. "
         f"Ours: {STEPS} steps, then {FILLING} evaluations; pymoo: at most {GENERATIONS} generations and {LONGEST:g} s; *never* "
         "is not within that. "
         "Indicator time is nobody's."
@@ -143,7 +146,8 @@ def measure(quick: bool = False) -> Section:
             continue
         low, high = reference.points.amin(dim=0), reference.points.amax(dim=0)
         one = torch.full((problem.n_tasks,), 1.1, dtype=torch.float64)
-        whole = float(fronts.hypervolume((reference.points - low) / (high - low), one))
+        scaled = (reference.points - low) / (high - low)
+        whole = float(fronts.hypervolume(scaled[far_apart(scaled, len(spread(POINTS, problem.n_tasks)))], one))
 
         def volume(losses: Tensor, low: Tensor = low, high: Tensor = high, one: Tensor = one, whole: float = whole) -> float:
             return float(fronts.hypervolume((losses - low) / (high - low), one)) / whole
