@@ -16,7 +16,8 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from moo_mtl import config, experiment, progress, trace_batch
+from moo_mtl import config, experiment, progress
+from moo_mtl.kinds import trace_batch
 from moo_mtl.results import FILE, Database, ask
 from moo_mtl.results.query import names
 from moo_mtl.results.row import COLUMNS

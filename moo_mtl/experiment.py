@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from moo_mtl import drawing, single_run
+from moo_mtl import drawing
 from moo_mtl.config import AnyRun, Experiment, TrainRun
 from moo_mtl.errors import InputError
+from moo_mtl.kinds import single_run
 from moo_mtl.progress import Reporter
 from moo_mtl.runs import Run
 from moo_mtl.sweeps.backends import Backend

@@ -17,11 +17,8 @@ DRIVERS = [
     "tracing/*.py",
     "training/*.py",
     "engines/*.py",
-    "trace_run.py",
-    "train_run.py",
-    "single_run.py",
+    "kinds/*.py",
     "experiment.py",
-    "trace_batch.py",
     "sweeps/**/*.py",
 ]
 
@@ -42,7 +39,7 @@ ONE_WAY = [
     *(
         (core, above)
         for core in ("tracing", "training", "plotting")
-        for above in ("cli", "commands", "config", "experiment", "single_run")
+        for above in ("cli", "commands", "config", "experiment", "kinds")
     ),
 ]
 
@@ -106,9 +103,9 @@ def test_the_package_imports_nothing_around_it(outside):
 
 
 def test_heavy_packages_wait_until_they_are_used():
-    public = "certificate, engines, experiment, fronts, plotting, problems, rules, solvers, tracing, trace_run, train_run"
+    public = "certificate, engines, experiment, fronts, plotting, problems, rules, solvers, tracing"
     heavy = "{'cvxpy', 'pymoo', 'matplotlib', 'sklearn', 'pandas', 'pooch'}"
-    code = f"import sys\nfrom moo_mtl import {public}\nprint(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys\nfrom moo_mtl import {public}\nfrom moo_mtl.kinds import trace_run, train_run\nprint(sorted({heavy} & set(sys.modules)))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert answer.stdout == "[]\n"
 

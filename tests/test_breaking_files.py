@@ -23,9 +23,9 @@ from moo_mtl.data.fetching import fetch
 from moo_mtl.data.sources import Source
 from moo_mtl.data.tables import csv as table
 from moo_mtl.errors import DamageError, DataError, InputError, MooMtlError, RunError
-from moo_mtl.front_run import NetworkFronts
 from moo_mtl.fronts import Front
-from moo_mtl.trace_run import resumed
+from moo_mtl.kinds.front_run import NetworkFronts
+from moo_mtl.kinds.trace_run import resumed
 from moo_mtl.training import History
 from moo_mtl.training.checkpoint import Checkpoint
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from moo_mtl import cli, runs, trace_run
+from moo_mtl import cli, runs
+from moo_mtl.kinds import trace_run
 
 TOY = """
 kind = "trace"

@@ -6,10 +6,11 @@ import random
 import pytest
 import torch
 
-from moo_mtl import config, runs, single_run
+from moo_mtl import config, runs
 from moo_mtl.errors import InputError
-from moo_mtl.front_run import NetworkFronts, rays
 from moo_mtl.fronts import hypervolume
+from moo_mtl.kinds import single_run
+from moo_mtl.kinds.front_run import NetworkFronts, rays
 
 FILE = """
 kind = "front"

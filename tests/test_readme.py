@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from moo_mtl import config, single_run
+from moo_mtl import config
+from moo_mtl.kinds import single_run
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -6,10 +6,11 @@ from itertools import pairwise
 import pytest
 import torch
 
-from moo_mtl import Needs, Observation, problems, resolving, rules, solvers, trace
+from moo_mtl import Needs, Observation, problems, rules, solvers, trace
 from moo_mtl.config import Choice
 from moo_mtl.errors import InputError
 from moo_mtl.gramian import gramian
+from moo_mtl.kinds import resolving
 from moo_mtl.rules import losses as loss_slots
 from moo_mtl.rules import preference as scalarizations
 from moo_mtl.rules import scaling, weights

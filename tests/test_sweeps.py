@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from moo_mtl import cli, runs, trace_batch
+from moo_mtl import cli, runs
+from moo_mtl.kinds import trace_batch
 from moo_mtl.results import ask, frame
 
 TOY = """

@@ -244,8 +244,9 @@ def test_what_cannot_be_is_one_sentence(settings, sentence):
 
 
 def test_torchrun_started_by_hand_must_fit(monkeypatch):
-    from moo_mtl import config, train_run
+    from moo_mtl import config
     from moo_mtl.errors import InputError
+    from moo_mtl.kinds import train_run
 
     (single,) = config.read(Path("small.toml"), ["processes=3", "rule=mgda"]).singles
     monkeypatch.setenv("WORLD_SIZE", "2")

@@ -46,7 +46,7 @@ def run(
         os.environ["MOO_MTL_DATA"] = str(data_root)
     with launch.joined():
         if not launch.first():
-            from moo_mtl import train_run
+            from moo_mtl.kinds import train_run
 
             launch.follow(train_run.take_part)
             return

@@ -1,6 +1,6 @@
 """Multi-objective problems: differentiable, batched, with their fronts, Pareto sets and reference points where known."""
 
-from moo_mtl.problems import design_many, design_three, design_two, dtlz, maf, quadratic, toy, uf, vlmop, zdt
+from moo_mtl.problems import dtlz, engineering_many, engineering_three, engineering_two, maf, quadratic, toy, uf, vlmop, zdt
 from moo_mtl.problems.problem import Problem, box, from_function
 from moo_mtl.problems.registry import REGISTRY, Definition, get, problem
 
@@ -12,10 +12,10 @@ __all__ = [
     "Definition",
     "Problem",
     "box",
-    "design_many",
-    "design_three",
-    "design_two",
     "dtlz",
+    "engineering_many",
+    "engineering_three",
+    "engineering_two",
     "from_function",
     "get",
     "maf",

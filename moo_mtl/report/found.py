@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from moo_mtl import runs, single_run
+from moo_mtl import runs
 from moo_mtl.config import KINDS, AnyRun, TrainRun
 from moo_mtl.errors import RunError
+from moo_mtl.kinds import single_run
 from moo_mtl.runs import Run
 
 Keys = tuple[str, ...]  # of a nested configuration, from the outside in

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from moo_mtl import single_run, storage
+from moo_mtl import storage
 from moo_mtl.config import KINDS
+from moo_mtl.kinds import single_run
 from moo_mtl.runs import Run
 from moo_mtl.sweeps.job import Item, Job
 from moo_mtl.sweeps.survey import Survey

@@ -8,9 +8,10 @@ import threading
 from pathlib import Path
 from typing import NoReturn
 
-from moo_mtl import launch, single_run, storage, train_run
+from moo_mtl import launch, storage
 from moo_mtl.config import TrainRun
 from moo_mtl.errors import LostError, MooMtlError
+from moo_mtl.kinds import single_run, train_run
 from moo_mtl.runs import Run
 from moo_mtl.sweeps.torchrun import ANSWER, ORDER, STEP
 

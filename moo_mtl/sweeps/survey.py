@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from moo_mtl import runs, single_run
+from moo_mtl import runs
 from moo_mtl.config import AnyRun, Experiment
 from moo_mtl.errors import DamageError
+from moo_mtl.kinds import single_run
 from moo_mtl.sweeps.job import End, Item, end_of
 
 

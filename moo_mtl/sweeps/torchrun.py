@@ -17,8 +17,8 @@ from pathlib import Path
 
 from moo_mtl import errors, storage
 from moo_mtl.config import TrainRun
+from moo_mtl.kinds.single_run import unwritable
 from moo_mtl.runs import CALLER, Run, locked
-from moo_mtl.single_run import unwritable
 
 ATTEMPTS = 2
 CALL = ".call-"  # a prefix, of the folder of one attempt within the run's

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from moo_mtl import launch, single_run, storage
+from moo_mtl import launch, storage
 from moo_mtl.config import TrainRun
 from moo_mtl.errors import BusyError, DamageError, RunError
+from moo_mtl.kinds import single_run
 from moo_mtl.runs import locked
 from moo_mtl.sweeps import torchrun
 from moo_mtl.sweeps.batches import alone, batch

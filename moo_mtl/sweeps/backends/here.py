@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from moo_mtl import single_run
+from moo_mtl.kinds import single_run
 from moo_mtl.progress import Reporter
 from moo_mtl.sweeps.backends import Ends
 from moo_mtl.sweeps.job import Job

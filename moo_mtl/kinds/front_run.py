@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from moo_mtl import data, fronts, models, resolving, runs, storage
+from moo_mtl import data, fronts, models, runs, storage
 from moo_mtl.certificate import certify
 from moo_mtl.config import Choice, FrontRun
 from moo_mtl.data import Dataset
 from moo_mtl.engines import looped
 from moo_mtl.errors import InputError
 from moo_mtl.gramian import gramian
+from moo_mtl.kinds import resolving
 from moo_mtl.models.conditioned import conditioned
 from moo_mtl.models.multi_head import shared_parameters
 from moo_mtl.models.stack import Stack

@@ -23,8 +23,12 @@ from moo_mtl.runs import Run
 
 Metrics = dict[str, Any]
 
-_KINDS = {"trace": "moo_mtl.trace_run", "train": "moo_mtl.train_run", "front": "moo_mtl.front_run"}  # imported on first use
-_BATCHED = {"trace": "moo_mtl.trace_batch"}
+_KINDS = {
+    "trace": "moo_mtl.kinds.trace_run",
+    "train": "moo_mtl.kinds.train_run",
+    "front": "moo_mtl.kinds.front_run",
+}  # imported on first use
+_BATCHED = {"trace": "moo_mtl.kinds.trace_batch"}
 
 
 class Kind(Protocol):

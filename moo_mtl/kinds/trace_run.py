@@ -12,14 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from moo_mtl import problems, resolving, runs, storage
+from moo_mtl import problems, runs, storage
 from moo_mtl.config import TraceRun
 from moo_mtl.errors import DamageError, InputError, RunError
+from moo_mtl.kinds import resolving
+from moo_mtl.kinds.trace_metrics import metrics
 from moo_mtl.problems import Problem
 from moo_mtl.randomness import uniforms
 from moo_mtl.rules.rule import Rule
 from moo_mtl.runs import Run
-from moo_mtl.trace_metrics import metrics
 from moo_mtl.tracing import Trace, trace
 
 

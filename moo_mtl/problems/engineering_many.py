@@ -1,11 +1,11 @@
-"""The RE suite's four design problems of four to nine losses; see ``design``."""
+"""The RE suite's four design problems of four to nine losses; see ``engineering``."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from moo_mtl.problems.design import SUITE, design, violation
+from moo_mtl.problems.engineering import SUITE, design, violation
 from moo_mtl.problems.problem import Problem
 from moo_mtl.problems.registry import problem
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 
-from moo_mtl import data, launch, models, resolving, runs, single_run, storage
+from moo_mtl import data, launch, models, runs, storage
 from moo_mtl.config import TrainRun
 from moo_mtl.data import Dataset, Examples
 from moo_mtl.errors import InputError, LostError, MooMtlError, unknown
+from moo_mtl.kinds import resolving, single_run
 from moo_mtl.runs import Run
 from moo_mtl.training import History, Trainer, schedules, tasks_of
 from moo_mtl.training.batches import Data

@@ -1,4 +1,4 @@
-"""The RE suite's five design problems of two losses; see ``design``."""
+"""The RE suite's five design problems of two losses; see ``engineering``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from moo_mtl.problems.design import SUITE, design, nearest, rounded, violation
+from moo_mtl.problems.engineering import SUITE, design, nearest, rounded, violation
 from moo_mtl.problems.problem import Problem
 from moo_mtl.problems.registry import problem
 

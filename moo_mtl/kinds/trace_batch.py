@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from moo_mtl.config import TraceRun
-from moo_mtl.trace_metrics import metrics
-from moo_mtl.trace_run import Checkpoints, arguments, resumed, starts
+from moo_mtl.kinds.trace_metrics import metrics
+from moo_mtl.kinds.trace_run import Checkpoints, arguments, resumed, starts
 from moo_mtl.tracing import NONFINITE, Trace, trace
 
 TRAJECTORIES = 1000  # in one program at most: beyond that a step costs in proportion

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from moo_mtl import resolving
 from moo_mtl.fronts.indicators import hypervolume
+from moo_mtl.kinds import resolving
 from moo_mtl.problems import Problem
 from moo_mtl.tracing import Trace
 
