@@ -16,6 +16,7 @@ from moo_mtl.solvers.single_qp import EPS, Array, pivot_floats, solve_floats
 from moo_mtl.solvers.solution import Solution
 
 NEWTON = 40  # steps for Nash
+INDEPENDENT = 1e-6  # pivots of cosines, above which no eigenvalue is near rounding
 
 
 def min_norm_two(gramian: Tensor) -> Solution | None:
@@ -137,6 +138,51 @@ def nash(C: list[list[float]]) -> tuple[Array, float] | None:
         return None
     residual = max([abs(1 - v[i] * sum([c * x for c, x in zip(C[i], v, strict=True)])) for i in every])
     return (np.array(v), residual) if residual < 1e-10 else None
+
+
+def config(G: list[list[float]]) -> Solution | None:
+    """Equal preferences, on lists."""
+    found = _equal_projections(G)
+    if found is None:
+        return None
+    norms, C, a, gap = found
+    along = sum(a)
+    if not along > 0:
+        return None
+    factor = sum([n * _dot(row, a) for n, row in zip(norms, C, strict=True)]) / along
+    return _measured(G, [factor * x / n for x, n in zip(a, norms, strict=True)], gap)
+
+
+def imtl_g(G: list[list[float]]) -> Solution | None:
+    """On lists."""
+    found = _equal_projections(G)
+    if found is None:
+        return None
+    norms, _, a, gap = found
+    shortest = min(norms)
+    v = [x * (shortest / n) for x, n in zip(a, norms, strict=True)]
+    total = sum(v)
+    if not abs(total) > len(v) * EPS * sum(map(abs, v)):
+        return None
+    return _measured(G, [x / total for x in v], gap)
+
+
+def _equal_projections(G: list[list[float]]) -> tuple[list[float], list[list[float]], list[float], float] | None:
+    """Lengths, cosines C, ``C^-1 1`` and its residual, of gradients that are clearly independent."""
+    rows = _unit_rows(G)
+    if rows is None:
+        return None
+    norms, C = rows
+    M = [row[:] for row in C]
+    a = solve_floats(M, [1.0] * len(C))
+    if a is None or min([row[k] for k, row in enumerate(M)]) < INDEPENDENT:
+        return None
+    return norms, C, a, max([abs(_dot(row, a) - 1) for row in C])
+
+
+def _measured(G: list[list[float]], w: list[float], gap: float) -> Solution | None:
+    value = sum([x * _dot(row, w) for x, row in zip(w, G, strict=True)])
+    return solution(np.array(w), max(value, 0.0), gap) if isfinite(value) and gap <= TOLERANCE else None
 
 
 def _unit_rows(G: list[list[float]]) -> tuple[list[float], list[list[float]]] | None:

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from moo_mtl.solvers import single_floats
 from moo_mtl.solvers.normal_form import TOLERANCE, check_gramian
 from moo_mtl.solvers.single import cosines_of
 from moo_mtl.solvers.single_floats import solution
-from moo_mtl.solvers.single_qp import EPS, Array
+from moo_mtl.solvers.single_qp import EPS, SMALL, Array
 from moo_mtl.solvers.solution import Solution
 
 
@@ -44,6 +45,8 @@ def aligned(gramian: Tensor, scale: str) -> Solution | None:
 @np.errstate(all="ignore")  # what overflows has no proof and is left to the general path
 def config(gramian: Tensor) -> Solution | None:
     """As ``solvers.config`` with equal preferences."""
+    if len(gramian) <= SMALL and (short := single_floats.config(_checked(gramian))):
+        return short
     found = _equal_projections(gramian)
     if found is None:
         return None
@@ -58,6 +61,8 @@ def config(gramian: Tensor) -> Solution | None:
 @np.errstate(all="ignore")  # what overflows has no proof and is left to the general path
 def imtl_g(gramian: Tensor) -> Solution | None:
     """As ``solvers.imtl_g``."""
+    if len(gramian) <= SMALL and (short := single_floats.imtl_g(_checked(gramian))):
+        return short
     found = _equal_projections(gramian)
     if found is None:
         return None
@@ -68,6 +73,12 @@ def imtl_g(gramian: Tensor) -> Solution | None:
         return None
     w = v / total
     return solution(w, _square_length(G, norms, w), gap, proved)
+
+
+def _checked(gramian: Tensor) -> list[list[float]]:
+    check_gramian(gramian)
+    rows: list[list[float]] = gramian.tolist()
+    return rows
 
 
 def _equal_projections(gramian: Tensor) -> tuple[Array, Array, Array, Array, float, bool] | None:
