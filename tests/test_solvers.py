@@ -357,13 +357,13 @@ def test_few_gradients_in_closed_form_agree_with_the_general_program(name, tasks
     assert general.converged.all()
     parts = (general.weights.abs().unsqueeze(-1) * J.double()).norm(dim=-1).sum(dim=-1, keepdim=True)
     apart = ((closed.weights - general.weights).unsqueeze(-2) @ J.double()).squeeze(-2)
-    close = 1e-9 if dtype == torch.float64 or tasks == 2 else 1e-5  # three are solved by other steps, which round otherwise
+    # In float32 three are solved by other steps, which round otherwise, and CAGrad's general path hides rounding under a ridge.
+    close = 1e-5 if dtype == torch.float32 and (tasks == 3 or name == "cagrad") else 1e-9
     assert (apart.abs() <= close * parts).all()
     torch.testing.assert_close(closed.value, general.value, rtol=close, atol=1e-14 * float(mean_square(G.double()).max()))
     assert (closed.gap >= 0).all()
     if tasks == 2:  # of three dependent gradients the direction is unique, and the weights are not
-        ridged = name == "cagrad" and dtype == torch.float32  # the general path adds what hides a float32 Gramian's rounding
-        torch.testing.assert_close(closed.weights, general.weights, rtol=1e-6 if ridged else 1e-12, atol=0)
+        torch.testing.assert_close(closed.weights, general.weights, rtol=close if close > 1e-9 else 1e-12, atol=0)
         unit = 8 * torch.finfo(dtype).eps * G.double().diagonal(dim1=-2, dim2=-1).sum(dim=-1)
         assert (closed.gap <= unit * closed.weights.amax(dim=-1).square()).all()
 
