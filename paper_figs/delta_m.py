@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from statistics import median
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
@@ -77,7 +78,7 @@ def table(records: Sequence[Record]) -> str:
     layout = "l" + "r" * (len(columns) + 1)
     ends = [r"\bottomrule", r"\end{tabular}", *_said("all", tested)]
     for name, members in _suites(places).items():
-        ends += _said(name, _tests(members))
+        ends += _said(name, _tests(members)) + _medians(name, members)
     return "\n".join(
         [rf"\begin{{tabular}}{{{layout}}}", r"\toprule", rf"{head} \\", rf"{against} \\", r"\midrule", *lines, *ends, ""]
     )
@@ -110,6 +111,19 @@ def _said(name: str, tested: Tests | None) -> list[str]:
     pairs = ", ".join(f"{rule} {p:.2g}" for rule, p in tested.pairs.get("equal", {}).items() if rule != "equal")
     friedman = "" if tested.friedman is None else f"; Friedman's test: p = {tested.friedman:.2g}"
     return [f"% {name}, {tested.blocks} sets: mean ranks {ranks}{friedman}; against equal weights: {pairs}"]
+
+
+def _medians(name: str, members: Sequence[Place]) -> list[str]:
+    """As a comment: each rule's median over the tables of a suite, and on how many it is below 0."""
+    if len(members) < LEAST_BLOCKS:
+        return []
+    means: dict[str, list[float]] = {}
+    for member in members:
+        for one in member.contenders:
+            means.setdefault(one.rule, []).append(one.delta_m.mean)
+    others = [rule for rule in _ordered(means) if rule != "equal"]
+    parts = [f"{rule} {median(means[rule]):.1f} ({sum(value < 0 for value in means[rule])})" for rule in others]
+    return [f"% {name}: medians, and on how many sets below 0: {', '.join(parts)}"]
 
 
 def _suites(places: Sequence[Place]) -> dict[str, list[Place]]:
