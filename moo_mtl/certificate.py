@@ -18,6 +18,7 @@ from moo_mtl.errors import InputError
 from moo_mtl.solvers.min_norm import simplex_weights
 from moo_mtl.solvers.nonnegative_qp import nonnegative_qp
 from moo_mtl.solvers.normal_form import NormalForm, normal_form, times
+from moo_mtl.tensors import require_tensor
 
 STATUS = ("stationary", "bounded", "estimate", "nonfinite")
 STATIONARY, BOUNDED, ESTIMATE, NONFINITE = range(4)
@@ -167,6 +168,7 @@ def _check_rows(form: NormalForm, rows: Tensor, at_bounds: Tensor | None) -> Non
 
 
 def _simplex_part(form: NormalForm, weights: Tensor) -> Tensor:
+    require_tensor("certify", "weights", weights)
     if weights.shape[-1:] != form.norms.shape[-1:]:
         raise InputError(
             f"weights: found shape {list(weights.shape)}; expected [..., {form.norms.shape[-1]}], one entry per task"

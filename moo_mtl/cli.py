@@ -21,6 +21,7 @@ from moo_mtl.commands.show import show
 from moo_mtl.commands.sweep import sweep
 from moo_mtl.commands.theory import theory
 from moo_mtl.errors import InputError, MooMtlError
+from moo_mtl.users_code import sentence, users_line
 
 app = typer.Typer(
     name="moo-mtl",
@@ -61,13 +62,18 @@ def options(
 
 
 def main() -> None:
-    """Run the command; an error of the package is one sentence on standard error and exit code 2."""
+    """Run the command; an error of the package, or of a user's own code, is one sentence on standard error and exit code 2."""
     try:
         if launch.launched() and sys.argv[1:2] != ["run"]:
             raise InputError("torchrun starts several processes, and only `run` shares its work; start this one alone")
         app(prog_name="moo-mtl")
     except MooMtlError as error:
         print(f"moo-mtl: {error}", file=sys.stderr)
+        sys.exit(2)
+    except Exception as error:
+        if users_line(error) is None:  # ours, and then its traceback is what a report needs
+            raise
+        print(f"moo-mtl: {sentence(error)}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -76,8 +76,13 @@ class Observation:
 
     @property
     def norms(self) -> Tensor:
-        """Lengths of the gradients, ``[..., K]``, read off the Gramian's diagonal."""
-        assert self.gramian is not None, "norms are read off the Gramian: declare Needs.GRAMIAN"
+        """Lengths of the gradients, ``[..., K]``, read off the Gramian's diagonal.
+
+        Raises:
+            InputError: there is no Gramian, since the rule does not declare that it needs it.
+        """
+        if self.gramian is None:
+            raise InputError("Observation: norms are read off the Gramian, and there is none; a rule declares Needs.GRAMIAN")
         return self.gramian.diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt()
 
 

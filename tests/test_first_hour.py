@@ -1,6 +1,7 @@
 """What a newcomer gets wrong in the first hour: each mistake is one sentence that says what to do."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,26 @@ import pytest
 import torch
 from torch import nn
 
-from moo_mtl import Balancer, MooMtlError, Task, Trace, Trainer, certify, cli, fronts, problems, rules, solvers, trace
+from moo_mtl import (
+    Balancer,
+    MooMtlError,
+    Needs,
+    Rule,
+    Task,
+    Trace,
+    Trainer,
+    Weighing,
+    certify,
+    cli,
+    fronts,
+    problems,
+    rules,
+    solvers,
+    trace,
+)
 from moo_mtl.data import Examples
+from moo_mtl.rules import weights
+from moo_mtl.rules.losses import log
 
 TOY = problems.get("two-task-toy", scale=0.1)
 ONE = {"steps": 1, "lr": 0.1}
@@ -40,6 +59,26 @@ def spent(rule):
     found = losses(net)
     sum(found.values()).backward()
     Balancer(rules.get(rule), net.trunk).backward(found)
+
+
+class Own(Rule):
+    """Somebody's first rule."""
+
+    def __init__(self, weigh=lambda obs: torch.ones_like(obs.losses), *, needs=Needs.LOSSES, init=lambda obs: ()):
+        self.name, self.needs, self.init, self.answer = "own", needs, init, weigh
+
+    def weigh(self, obs, state):
+        return Weighing(self.answer(obs)), state
+
+
+def own(*arguments, **keywords):
+    net = Net()
+    Balancer(Own(*arguments, **keywords), net.trunk).backward(losses(net))
+
+
+def keyword(rule, **keywords):
+    net = Net()
+    Balancer(rules.get(rule), net.trunk).backward(losses(net), **keywords)
 
 
 def numpy_problem(x):
@@ -89,6 +128,34 @@ LIBRARY = {
             Examples(torch.ones(4, 3), {"a": torch.ones(4)})
         ),
         "must return a mapping from task names",
+    ),
+    "a list of modules": (lambda: backward(shared=[nn.Linear(3, 2)]), "nn.ModuleList"),
+    "named parameters": (lambda: backward(shared=nn.Linear(3, 2).named_parameters()), "shared holds a tuple"),
+    "no parameters": (lambda: Balancer(rules.mgda(), None), "shared holds a NoneType"),
+    "an optimiser for parameters": (lambda: Balancer(rules.mgda(), torch.optim.SGD(Net().parameters())), "holds a SGD"),
+    "a preference of three": (
+        lambda: keyword("stch", preference=torch.ones(3)),
+        "preference has shape (3,), expected [..., 2]",
+    ),
+    "a list for a preference": (lambda: keyword("stch", preference=[0.5, 0.5]), "preference is a list"),
+    "a list of those present": (lambda: keyword("mgda", present=[True, False]), "it is a list"),
+    "three of two present": (lambda: keyword("mgda", present=torch.ones(3, dtype=torch.bool)), "expected bool [..., 2]"),
+    "numbers for those present": (lambda: keyword("mgda", present=torch.ones(2)), "expected bool [..., 2]"),
+    "a list of weights": (lambda: certify(torch.eye(2), weights=[0.5, 0.5]), "weights is a list"),
+    "a word for a learning rate": (lambda: trace(TOY, rules.mgda(), TOY.starts, steps=1, lr="0.1"), "found '0.1'"),
+    "a rule's name for a slot": (lambda: rules.compose("mgda"), "solve='mgda' is no slot"),
+    "a rule for a slot": (lambda: rules.compose(rules.mgda()), "solve=mgda is no slot"),
+    "a slot that is not called": (lambda: rules.compose(weights.uniform, loss=log), "as losses.log() is"),
+    "another slot": (lambda: rules.compose(weights.uniform, output=log()), "output=log is no slot"),
+    "needs in a list": (lambda: own(needs=[Needs.LOSSES]), "such as Needs.LOSSES | Needs.GRAMIAN"),
+    "norms without a Gramian": (lambda: own(lambda obs: 1 / obs.norms), "a rule declares Needs.GRAMIAN"),
+    "weights in a list": (lambda: own(lambda obs: [0.5, 0.5]), "weights is a list"),
+    "weights of another shape": (lambda: own(lambda obs: torch.ones(3)), "expected (2,), one for each loss"),
+    "a state that is no tuple": (lambda: own(init=lambda obs: [obs.losses]), "return (tensor,)"),
+    "a state of numbers": (lambda: own(init=lambda obs: (0.0,)), "return (tensor,)"),
+    "a state without a batch": (
+        lambda: trace(TOY, Own(init=lambda obs: (torch.zeros(2),)), TOY.starts, **ONE),
+        "expected (5,) in front",
     ),
     "a file that is not there": (lambda: Trace.load("absent.npz"), "there is no file absent.npz"),
 }
@@ -144,6 +211,49 @@ def test_a_mistake_on_the_command_line_is_one_sentence(words, sentence, monkeypa
     assert err.startswith("moo-mtl: ")
     assert err.count("\n") == 1
     assert sentence in err
+
+
+MINE = """
+from moo_mtl import Needs, Rule, Weighing
+
+
+class Slip(Rule):
+    name, needs = "slip", Needs.LOSSES
+
+    def weigh(self, obs, state):
+        return Weighing(obs.loses), state
+
+
+def fails():
+    raise ValueError("not\\nyet")
+"""
+SLIP = "AttributeError in own_slip.py, line 9: 'Observation' object has no attribute 'loses'"
+OWN = {
+    "in a trace": (["run", "t.toml", "--set", "rule=own_slip:Slip"], SLIP),
+    "in a front": (["front", "zdt2", "--rules", "own_slip:Slip", "--preferences", "3", "--steps", "3"], SLIP),
+    "in its check": (["theory", "check", "--rule", "own_slip:Slip", "--quick"], SLIP),
+    "when it is made": (["run", "t.toml", "--set", "rule=own_slip:fails"], "ValueError in own_slip.py, line 13: not\n"),
+}
+
+
+@pytest.mark.parametrize(("words", "sentence"), OWN.values(), ids=OWN.keys())
+def test_a_slip_in_a_rule_of_ones_own_is_one_sentence_with_its_line(words, sentence, monkeypatch, capfd, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_slip", raising=False)
+    Path("t.toml").write_text(FILE, encoding="utf-8")
+    Path("own_slip.py").write_text(MINE, encoding="utf-8")
+    code, _, err = run(monkeypatch, capfd, *words)
+    assert code == 2
+    assert "Traceback" not in err
+    assert f"moo-mtl: {sentence}" in err
+
+
+def test_a_slip_of_the_package_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["moo-mtl", "list", "rules"])
+    monkeypatch.setattr(cli.launch, "launched", partial(int, "a slip"))  # raised in main itself, in no file of a user
+    with pytest.raises(ValueError, match="a slip"):
+        cli.main()
 
 
 TYPED = {

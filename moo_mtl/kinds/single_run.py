@@ -20,6 +20,7 @@ from moo_mtl import memory
 from moo_mtl.config import Single
 from moo_mtl.errors import MooMtlError, RunError
 from moo_mtl.runs import Run
+from moo_mtl.users_code import sentence
 
 Metrics = dict[str, Any]
 
@@ -131,13 +132,6 @@ class Measured:
 
     def __call__(self) -> dict[str, float]:
         return {"seconds": round(time.monotonic() - self.started, 3), "peak_mb": round(self.peak.megabytes, 1)}
-
-
-def sentence(error: BaseException) -> str:
-    """An exception that is not ours, in one line that says where it was raised."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    first_line = str(error).partition("\n")[0]
-    return f"{type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}: {first_line}"
 
 
 def unwritable(folder: Path, error: OSError) -> RunError:

@@ -16,7 +16,7 @@ from moo_mtl.errors import InputError
 from moo_mtl.gramian import combined, gramian
 from moo_mtl.observation import Needs, Observation, require_finite, require_tasks
 from moo_mtl.rules.rule import NOTHING, Rule, Weighing
-from moo_mtl.rules.slot import Output, Slot, Then, Transformed
+from moo_mtl.rules.slot import Output, Slot, Then, Transformed, require_slot
 
 Heads = Literal["loss", "weights"]
 _GRADIENTS = Needs.GRAMIAN | Needs.PRODUCTS | Needs.CROSS | Needs.ROWS
@@ -49,13 +49,18 @@ def compose(
         min_tasks: the smallest K that makes sense; fewer are a named error.
 
     Raises:
-        InputError: both ``memory`` and ``then`` are given: the latter revises weights on raw gradients, which the step
-            does not use.
+        InputError: something is given for a slot that is none; or both ``memory`` and ``then``, of which the latter revises
+            weights on raw gradients, which the step does not use.
 
     >>> from moo_mtl.rules import compose, losses, memory, scaling, weights
     >>> compose(weights.uniform, loss=losses.log(), memory=memory.row_ema(0.5, 0.5), scale=scaling.max_norm).name
     'log + row-ema + max-norm + uniform'
     """
+    require_slot("solve", solve, Slot)
+    for place, given in (("loss", loss), ("memory", memory), ("scale", scale)):
+        require_slot(place, given, Slot | None)
+    require_slot("output", output, Output | None)
+    require_slot("then", then, Then | None)
     if memory is not None and then is not None:
         raise InputError(
             f"{then.name} revises weights on the raw gradients, and a memory's step does not use those: drop memory= or then="

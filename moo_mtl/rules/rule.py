@@ -8,6 +8,7 @@ from torch import Tensor
 
 from moo_mtl.errors import InputError
 from moo_mtl.observation import Needs, Observation
+from moo_mtl.tensors import require_tensor
 
 State = TypeVar("State")
 NOTHING: Any = ()  # the state of what remembers nothing
@@ -77,10 +78,36 @@ def require_rule(rule: object, who: str) -> None:
     """
     if isinstance(rule, str):
         raise InputError(f"{who}: found the name {rule!r}, expected a rule; pass rules.get({rule!r})")
+    found, needs = getattr(rule, "__name__", type(rule).__name__), getattr(rule, "needs", None)
     if isinstance(rule, type) or not all(hasattr(rule, part) for part in ("name", "needs", "init", "weigh")):
-        found = getattr(rule, "__name__", type(rule).__name__)
         raise InputError(
             f"{who}: found {found}, expected a rule; pass rules.get(...), or an instance of a class derived from moo_mtl.Rule"
+        )
+    if not isinstance(needs, Needs):
+        raise InputError(f"{who}: found {found} with needs = {needs!r}, expected Needs, such as Needs.LOSSES | Needs.GRAMIAN")
+
+
+def started(rule: Rule[Any], obs: Observation) -> Any:
+    """The state before the first step, held to its shape: what a driver calls in place of ``rule.init``.
+
+    Raises:
+        InputError: it is not a nested tuple of tensors with the observation's batch dimensions in front.
+    """
+    state = rule.init(obs)
+    _require_state(rule, obs, state)
+    return state
+
+
+def _require_state(rule: Rule[Any], obs: Observation, state: Any) -> None:
+    if isinstance(state, tuple):
+        for part in state:
+            _require_state(rule, obs, part)
+    elif not isinstance(state, Tensor):
+        raise InputError(f"{rule.name}: init gave a {type(state).__name__}, expected tensors in a tuple: return (tensor,)")
+    elif state.shape[: len(obs.batch)] != obs.batch:
+        raise InputError(
+            f"{rule.name}: init gave a tensor of shape {tuple(state.shape)}, expected {tuple(obs.batch)} in front, the batch "
+            f"dimensions; make it from the observation, as in torch.zeros_like(obs.losses)"
         )
 
 
@@ -88,7 +115,7 @@ def ask(rule: Rule[Any], obs: Observation, state: Any) -> tuple[Weighing, Any]:
     """The rule's answer, held to its shape: what a driver calls in place of ``rule.weigh``.
 
     Raises:
-        InputError: the answer is not a ``Weighing`` and a state, or its weights are not one for each loss.
+        InputError: the answer is not a ``Weighing`` and a state, or its weights are not a tensor with one for each loss.
     """
     answer = rule.weigh(obs, state)
     if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], Weighing)):
@@ -96,6 +123,7 @@ def ask(rule: Rule[Any], obs: Observation, state: Any) -> tuple[Weighing, Any]:
             f"{rule.name}: weigh gave {type(answer).__name__}, expected a Weighing and the next state: "
             f"return Weighing(w), state"
         )
+    require_tensor(rule.name, "weights", answer[0].weights)
     if answer[0].weights.shape != obs.losses.shape:
         found, expected = tuple(answer[0].weights.shape), tuple(obs.losses.shape)
         raise InputError(f"{rule.name}: weights have shape {found}, expected {expected}, one for each loss")

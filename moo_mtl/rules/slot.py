@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import UnionType
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
@@ -73,6 +74,20 @@ def stateless(name: str, outcome: Callable[[Observation], Out], needs: Needs = N
     return Slot(name, lambda obs, state: (outcome(obs), state), needs=needs)
 
 
+def require_slot(place: str, given: object, kind: type | UnionType) -> None:
+    """Refuse what is no slot, such as a rule, its name, or a function that makes a slot.
+
+    Raises:
+        InputError: ``given`` is not of ``kind``.
+    """
+    if not isinstance(given, kind):
+        found = getattr(given, "__name__", None) or getattr(given, "name", None) or repr(given)
+        raise InputError(
+            f"compose: {place}={found} is no slot for that place; moo_mtl.rules has them in losses, memory, scaling, weights, "
+            f"output and then, and some are made by a call, as losses.log() is"
+        )
+
+
 def at(value: Schedule, step: int) -> float:
     """A hyper-parameter's value at a step."""
     return value(step) if callable(value) else value
@@ -109,9 +124,9 @@ def within(
 def _checked(rule: str, parameter: str, value: Schedule, inside: Callable[[float], bool], expected: str, why: str) -> Schedule:
     def checked(step: int) -> float:
         found = at(value, step)
-        if not inside(found):
+        if isinstance(found, str) or not inside(found):
             when = f" at step {step}" if callable(value) else ""
-            raise InputError(f"{rule}: {parameter} must {expected}, found {found}{when}; {why}")
+            raise InputError(f"{rule}: {parameter} must {expected}, found {found!r}{when}; {why}")
         return found
 
     checked(1)

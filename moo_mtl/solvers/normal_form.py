@@ -139,6 +139,7 @@ def check_gramian(gramian: Tensor) -> None:
 
 def check_present(present: Tensor, n_tasks: int) -> Tensor:
     """Raise InputError unless ``present`` is bool ``[..., K]``."""
+    require_tensor("present", "it", present)
     if present.dtype != torch.bool or present.ndim < 1 or present.shape[-1] != n_tasks:
         raise InputError(
             f"present: found shape {list(present.shape)} of {present.dtype}; expected bool [..., {n_tasks}], one entry per task"

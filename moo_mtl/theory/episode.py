@@ -11,7 +11,7 @@ from torch import Tensor
 
 from moo_mtl.gramian import cross_gramian, gramian
 from moo_mtl.observation import Needs, Observation
-from moo_mtl.rules.rule import Rule, Weighing
+from moo_mtl.rules.rule import Rule, Weighing, ask, started
 from moo_mtl.theory.families import Family, evenly
 
 STEPS = 4  # enough for every memory in the zoo to act, with the recipes' probing parameters
@@ -198,10 +198,10 @@ class Told(NamedTuple):
 
 def told(rule: Rule[Any], story: Episode) -> Told:
     """Drive a rule through an episode."""
-    state = rule.init(story.observation(rule, 0))
+    state = started(rule, story.observation(rule, 0))
     weighings, directions, states = [], [], []
     for step in range(len(story.losses)):
-        weighing, state = rule.weigh(story.observation(rule, step), state)
+        weighing, state = ask(rule, story.observation(rule, step), state)
         if Needs.AFTER in rule.needs:
             state = rule.observe(story.after[step], state)
         weighings.append(weighing)

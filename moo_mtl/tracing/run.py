@@ -14,7 +14,7 @@ from moo_mtl.errors import NonFiniteError
 from moo_mtl.gramian import combined
 from moo_mtl.observation import Needs
 from moo_mtl.problems.problem import Problem
-from moo_mtl.rules.rule import Rule, Weighing, ask, require_rule
+from moo_mtl.rules.rule import Rule, Weighing, ask, require_rule, started
 from moo_mtl.rules.slot import Schedule, at
 from moo_mtl.state import flatten, keep_where, unflatten
 from moo_mtl.tracing.record import MOVING, NONFINITE, STATIONARY, Log, Trace
@@ -96,7 +96,7 @@ def trace(
     place = view.box.enter(x)
     point = view.at(place, 1)
     now = _Now(
-        place, descent.start(place, optimizer), rule.init(point.seen), torch.zeros_like(place[..., 0], dtype=torch.int64)
+        place, descent.start(place, optimizer), started(rule, point.seen), torch.zeros_like(place[..., 0], dtype=torch.int64)
     )
     log = Log.blank(point, steps, record_every, certify_every)
     taken, on_device = 0, x.device.type != "cpu"

@@ -104,7 +104,7 @@ class Balancer:
         self.rule, self.heads, self.engine = rule, heads, engine
         self.every, self.certify_every, self.nonfinite, self.seed = every, certify_every, nonfinite, seed
         self.across = across
-        given = all_of(shared)
+        given = all_of(shared, "shared")
         self.shared, self._frozen = listed(given, "shared"), [parameter for parameter in given if not parameter.requires_grad]
         self.gramian_of = None if gramian_of is None else part_of(listed(gramian_of, "gramian_of"), self.shared, "gramian_of")
         self.groups = None if groups is None else partition([listed(group, "a group") for group in groups], self.shared)

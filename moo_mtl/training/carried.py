@@ -10,7 +10,7 @@ from torch import Tensor
 
 from moo_mtl.errors import InputError
 from moo_mtl.observation import Observation
-from moo_mtl.rules.rule import Rule, Weighing
+from moo_mtl.rules.rule import Rule, Weighing, started
 from moo_mtl.state import flatten, unflatten
 from moo_mtl.training.task_order import TaskOrder
 
@@ -41,11 +41,11 @@ class Carried:
         """The state that ``rule`` goes on from.
 
         Raises:
-            InputError: what was loaded is no state of this rule on these tasks and this network.
+            InputError: what was loaded is no state of this rule on these tasks and this network, or the rule gives none.
         """
         if self.state is not None:
             return self.state
-        fresh = rule.init(obs)
+        fresh = started(rule, obs)
         return fresh if self.loaded is None else unflatten(fresh, self.loaded)
 
     def saved(self, rule: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from moo_mtl.gramian import cross_gramian, gramian
 from moo_mtl.observation import Needs, Observation
 from moo_mtl.randomness import uniforms
 from moo_mtl.rules.rule import Rule
+from moo_mtl.tensors import require_tensor
 from moo_mtl.training.parameters import Columns
 
 
@@ -76,13 +77,20 @@ def observed(
         epoch: counted from 1.
 
     Raises:
-        InputError: the rule needs a preference, or independent batches, and none is given.
+        InputError: the rule needs a preference, or independent batches, and none is given; or it is not ``[..., K]``.
     """
     needs, values = rule.needs, columns.per_group(losses.detach())
     if Needs.PREFERENCE in needs and preference is None:
         raise InputError(
             f"Balancer: rule {rule.name} follows a preference and none is given; pass preference=, one number per task"
         )
+    if preference is not None:
+        require_tensor("Balancer", "preference", preference)
+        if preference.shape[-1:] != losses.shape[-1:]:
+            raise InputError(
+                f"Balancer: preference has shape {tuple(preference.shape)}, expected [..., {losses.shape[-1]}], one number per "
+                f"task"
+            )
     return Observation(
         values,
         gramian=gradients.gramian if needs & (Needs.GRAMIAN | Needs.PRODUCTS) else None,

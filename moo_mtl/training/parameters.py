@@ -15,18 +15,30 @@ from moo_mtl.errors import InputError
 Parameters = nn.Module | Iterable[nn.Parameter]
 
 
-def all_of(parameters: Parameters) -> list[nn.Parameter]:
-    """All of them, frozen ones included."""
-    return list(parameters.parameters() if isinstance(parameters, nn.Module) else parameters)
+def all_of(parameters: Parameters, what: str) -> list[nn.Parameter]:
+    """All of them, frozen ones included.
+
+    Raises:
+        InputError: what is given is neither a module nor parameters.
+    """
+    if isinstance(parameters, nn.Module):
+        return list(parameters.parameters())
+    found = list(parameters) if isinstance(parameters, Iterable) else [parameters]
+    strange = [type(one).__name__ for one in found if not isinstance(one, Tensor)]
+    if strange:
+        raise InputError(
+            f"{what} holds a {strange[0]}, expected a module or parameters; pass several modules as nn.ModuleList([...])"
+        )
+    return found
 
 
 def listed(parameters: Parameters, what: str) -> list[Tensor]:
     """The parameters that can be trained, each once.
 
     Raises:
-        InputError: there are none, or one of them is no leaf tensor, or complex.
+        InputError: there are none, or one of them is no tensor, no leaf, or complex.
     """
-    found = list({id(parameter): parameter for parameter in all_of(parameters) if parameter.requires_grad}.values())
+    found = list({id(parameter): parameter for parameter in all_of(parameters, what) if parameter.requires_grad}.values())
     if not found:
         raise InputError(
             f"{what} holds no parameter that requires a gradient; pass the module, or the parameters, that all tasks share"

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
+from moo_mtl.solvers.normal_form import check_present
 
 Losses = Tensor | Mapping[str, Tensor]
 
@@ -23,7 +24,8 @@ class TaskOrder:
         """Losses in the tasks' order, ``[..., K]``, and who is present, ``[..., K]`` bool or ``None`` for all.
 
         Raises:
-            InputError: there is no loss, another number of them than before, or a name that the first step did not have.
+            InputError: there is no loss, another number of them than before, or a name that the first step did not have; or
+                ``present`` is not bool ``[..., K]``.
         """
         if not isinstance(losses, Tensor | Mapping):
             raise InputError(
@@ -36,7 +38,7 @@ class TaskOrder:
             self.names = self.names or tuple(str(k) for k in range(losses.shape[-1]))
             if losses.shape[-1] != len(self.names):
                 raise InputError(f"Balancer: found {losses.shape[-1]} losses, expected {len(self.names)} as in the first step")
-            return losses, present
+            return losses, None if present is None else check_present(present, len(self.names))
         self.names = self.names or tuple(losses)
         strange = [name for name in losses if name not in self.names]
         if strange:
@@ -54,6 +56,8 @@ class TaskOrder:
             )
         absent = torch.ones_like(next(iter(losses.values())).detach())
         values = torch.stack([losses.get(name, absent) for name in self.names], dim=-1)
+        if present is not None:
+            check_present(present, len(self.names))
         if len(losses) < len(self.names):
             here = torch.tensor([name in losses for name in self.names], device=values.device).expand(values.shape)
             present = here if present is None else here & present
