@@ -23,7 +23,7 @@ PAGE = ROOT / "docs" / "results" / "benchmarks.md"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--quick", action="store_true", help="about 5 minutes on two cores in place of 30")
+    parser.add_argument("--quick", action="store_true", help="about 5 minutes in place of 25")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="sections to measure again")
     arguments = parser.parse_args()
     begin, failed = time.monotonic(), []

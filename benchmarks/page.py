@@ -17,7 +17,7 @@ SHOWN = 12  # losses of a section that are spelled out
 def write(file: Path, sections: Mapping[str, Section], missing: list[str]) -> None:
     """The page in Markdown."""
     parts = [
-        "# Benchmarks\n\n    make bench            # about 30 minutes on two cores\n    make bench QUICK=1    # about 5",
+        "# Benchmarks\n\n    make bench            # about 25 minutes on one core\n    make bench QUICK=1    # about 5",
         _method(),
         _losses(sections),
         "## Who took part\n\n" + _peers().markdown(),

@@ -1,9 +1,7 @@
 """Attempts to break a Balancer: networks, losses and users that do what nobody thought of."""
 
 import copy
-import gc
 import math
-import resource
 import shutil
 import warnings
 
@@ -18,6 +16,7 @@ from moo_mtl.errors import InputError, MooMtlError, NonFiniteError
 from moo_mtl.rules import ZOO
 from moo_mtl.rules.rule import Rule
 from moo_mtl.state import flatten
+from tests.flat_memory import STATEFUL, measured
 
 EXACT = [name for name in ENGINES if name != "features"]
 K = 3
@@ -435,32 +434,16 @@ def test_an_exception_in_the_backward_pass_changes_nothing(hidden):
 # Memory
 
 
-def resident():
-    """Peak resident memory so far, MiB; it never falls, so that equality means that nothing grew."""
-    gc.collect()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-@pytest.mark.parametrize("steps", [2_000, pytest.param(100_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["mgda", "db-mtl", "task-tensioner"])
-def test_memory_is_flat_over_many_steps(name, steps):
-    """Two parameters, so that a graph or a tensor kept at each step would show: 100,000 of them take 50 MiB at the least."""
-    x = nn.Parameter(torch.tensor([1.0, -2.0], dtype=torch.float64))
-    balancer = Balancer(rules.get(name), [x])
-    sgd = torch.optim.SGD([x], lr=1e-4)
+def test_memory_is_flat_over_many_steps(name):
+    _, more, grown = measured(name, 2_000)
+    assert more == 0
+    assert grown < 8
 
-    def train(number):
-        for _ in range(number):
-            sgd.zero_grad()
-            balancer.backward(torch.stack([(x - 1).square().sum() + 1, (x + 1).square().sum() + 1]))
-            sgd.step()
 
-    def tensors():
-        gc.collect()
-        return sum(type(thing) in (torch.Tensor, nn.Parameter) for thing in gc.get_objects())
-
-    train(200)
-    alive, before = tensors(), resident()
-    train(steps)
-    assert tensors() == alive
-    assert resident() - before < 8
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STATEFUL)
+def test_memory_of_every_rule_with_a_state_is_flat(name):
+    _, more, grown = measured(name, 20_000)
+    assert more == 0
+    assert grown < 8

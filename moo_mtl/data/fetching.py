@@ -53,7 +53,7 @@ def _fetched(file: str, place: Path, advance: Callable[[str, int, int], None]) -
         goal.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=goal.parent, prefix=".fetching-") as folder:
             packed = _downloaded(file, source, Path(folder), advance)
-            content = checked(file, source.url, _unpacked(source, packed))
+            content = checked(file, f"{file} from {source.url}", _unpacked(source, packed))
             part = Path(folder) / goal.name
             part.write_bytes(content)
             part.replace(goal)

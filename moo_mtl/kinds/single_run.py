@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -98,7 +99,7 @@ def perform(config: Single, run: Run, advance: Callable[[int], None]) -> None:
         RunError: the folder cannot be written; the other runs would meet this as well.
     """
     settle(config)
-    with run.writing():
+    with run.writing(), writable(run.folder):
         if run.state == "finished":
             return
         measured = Measured(config)
@@ -106,11 +107,9 @@ def perform(config: Single, run: Run, advance: Callable[[int], None]) -> None:
             run.begin()
             metrics = kind(config).perform(config, run, advance)
             run.finish(metrics, measured())
-        except RunError:
+        except (RunError, OSError):
             raise
-        except OSError as error:
-            raise unwritable(run.folder, error) from error
-        except Exception as error:
+        except Exception as error:  # noted, if there is room for it
             known = isinstance(error, MooMtlError)
             run.fail(str(error) if known else sentence(error), measured(), None if known else traceback.format_exc())
 
@@ -134,6 +133,14 @@ class Measured:
         return {"seconds": round(time.monotonic() - self.started, 3), "peak_mb": round(self.peak.megabytes, 1)}
 
 
-def unwritable(folder: Path, error: OSError) -> RunError:
-    """The error for a folder that cannot be written to, by a full disk say."""
-    return RunError(f"cannot write to {folder}: {error.strerror}; what was written before is kept")
+@contextmanager
+def writable(folder: Path) -> Iterator[None]:
+    """A folder that cannot be written to, by a full disk say, is named.
+
+    Raises:
+        RunError: it cannot be.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"cannot write to {folder}: {error.strerror or error}; what was written before is kept") from error

@@ -168,11 +168,14 @@ def imtl_g(G: list[list[float]]) -> Solution | None:
 
 
 def _equal_projections(G: list[list[float]]) -> tuple[list[float], list[list[float]], list[float], float] | None:
-    """Lengths, cosines C, ``C^-1 1`` and its residual, of gradients that are clearly independent."""
+    """Lengths, cosines C, ``pinv(C) 1`` and its residual; of two not opposite, or clearly independent gradients."""
     rows = _unit_rows(G)
     if rows is None:
         return None
     norms, C = rows
+    if len(C) == 2:
+        both = 1 + C[0][1]
+        return (norms, C, [1 / both] * 2, 0.0) if both > INDEPENDENT else None
     M = [row[:] for row in C]
     a = solve_floats(M, [1.0] * len(C))
     if a is None or min([row[k] for k, row in enumerate(M)]) < INDEPENDENT:

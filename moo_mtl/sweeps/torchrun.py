@@ -17,7 +17,7 @@ from pathlib import Path
 
 from moo_mtl import errors, storage
 from moo_mtl.config import TrainRun
-from moo_mtl.kinds.single_run import unwritable
+from moo_mtl.kinds.single_run import writable
 from moo_mtl.runs import CALLER, Run, locked
 
 ATTEMPTS = 2
@@ -54,7 +54,7 @@ def perform(config: TrainRun, run: Run, advance: Callable[[int], None]) -> None:
                     raise getattr(errors, answer["raised"])(answer["message"])
                 return
             said = "\n".join(log.read_text(encoding="utf-8", errors="replace") for log in sorted(folder.rglob("*.log")))
-    with run.writing():
+    with run.writing(), writable(run.folder):
         if run.state != "finished":
             why = f"one of its {config.processes} processes died, {ATTEMPTS} times; moo-mtl sweep --retry tries again"
             run.fail(why, {}, said.strip())
@@ -64,14 +64,11 @@ def perform(config: TrainRun, run: Run, advance: Callable[[int], None]) -> None:
 def _call(run: Run) -> Iterator[Path]:
     """A new folder within the run's, of this process alone; those that a killed one has left go first."""
     storage.create(run.folder)
-    with locked(run.folder / CALLER):
+    with locked(run.folder / CALLER), writable(run.folder):
         for left in run.folder.glob(f"{CALL}*"):
             shutil.rmtree(left, ignore_errors=True)
-        try:
-            with tempfile.TemporaryDirectory(prefix=CALL, dir=run.folder.absolute(), ignore_cleanup_errors=True) as name:
-                yield Path(name)
-        except OSError as error:
-            raise unwritable(run.folder, error) from error
+        with tempfile.TemporaryDirectory(prefix=CALL, dir=run.folder.absolute(), ignore_cleanup_errors=True) as name:
+            yield Path(name)
 
 
 def _wait(processes: int, folder: Path, advance: Callable[[int], None]) -> None:

@@ -37,7 +37,7 @@ def work(job: Job, advance: Advance) -> list[End]:
         if job.batches is None:
             _alone(job.items[0], advance)
         else:
-            with locked(job.lock):
+            with locked(job.lock), single_run.writable(job.batches):
                 apart = _together(job.items, job.batches, job.name, advance)
     except BusyError:
         pass  # the folders say of which runs this is true
@@ -76,10 +76,8 @@ def _together(items: Sequence[Item], folder: Path, name: str, advance: Advance) 
             elif item in left:
                 _keep(item, *result, {**took, "batch": {"id": name, "size": len(items), "place": place}})
         os.sync()  # once for all their files; until then the checkpoint stays
-    except RunError:
+    except (RunError, OSError):
         raise
-    except OSError as error:
-        raise single_run.unwritable(folder, error) from error
     except Exception:  # one of the runs fails in a way that stops the program: halves say which
         middle = len(items) // 2
         for half in (items[:middle], items[middle:]):
