@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from moo_mtl import runs
 from moo_mtl.config import KINDS, AnyRun, Experiment
 from moo_mtl.errors import InputError, RunError
@@ -115,7 +117,10 @@ def _record(run: Run) -> Record:
 
 
 def _single(run: Run) -> AnyRun:
-    return KINDS[run.config["kind"]].model_validate(dict(run.config))
+    try:
+        return KINDS[run.config["kind"]].model_validate(dict(run.config))
+    except (KeyError, ValidationError) as error:
+        raise RunError(f"{run.folder} has a configuration that this version does not know; move the folder away") from error
 
 
 def _key(config: Mapping[str, Any]) -> str:

@@ -184,6 +184,12 @@ def test_runs_that_are_older_than_a_key_count_with_its_default(tmp_path):
         run.finish({}, {"seconds": 1.0})
     (record,) = collection.as_is(toy, tmp_path)
     assert record.config.resolved() == resolved != run.config
+    strange = runs.Run(tmp_path / "toy" / "strange", {**resolved, "stpes": 1})
+    with strange.writing():
+        strange.begin()
+        strange.finish({}, {"seconds": 1.0})
+    with pytest.raises(RunError, match="strange has a configuration that this version does not know"):
+        collection.as_is(toy, tmp_path)
 
 
 def test_a_collection_is_drawn_from_what_there_is_and_says_what_is_missing(tmp_path):
