@@ -29,6 +29,7 @@ from moo_mtl import (
 from moo_mtl.data import Examples
 from moo_mtl.rules import weights
 from moo_mtl.rules.losses import log
+from moo_mtl.rules.slot import Slot
 
 TOY = problems.get("two-task-toy", scale=0.1)
 ONE = {"steps": 1, "lr": 0.1}
@@ -128,6 +129,13 @@ LIBRARY = {
             Examples(torch.ones(4, 3), {"a": torch.ones(4)})
         ),
         "must return a mapping from task names",
+    ),
+    "no Gramian for a solver": (lambda: solvers.min_norm(None), "it is a NoneType, expected a tensor"),
+    "an array for a solver": (lambda: solvers.upgrad(np.eye(2)), "it is a ndarray, expected a tensor"),
+    "a list for a solver": (lambda: solvers.cagrad([[1.0, 0.0], [0.0, 1.0]], 0.5), "it is a list, expected a tensor"),
+    "noise for a scale": (
+        lambda: rules.compose(weights.uniform, scale=Slot("jitter", None, needs=Needs.NOISE)),
+        "jitter asks for noise or the losses after the step, which only a solve slot is given",
     ),
     "a list of modules": (lambda: backward(shared=[nn.Linear(3, 2)]), "nn.ModuleList"),
     "named parameters": (lambda: backward(shared=nn.Linear(3, 2).named_parameters()), "shared holds a tuple"),

@@ -49,7 +49,8 @@ def compose(
         min_tasks: the smallest K that makes sense; fewer are a named error.
 
     Raises:
-        InputError: something is given for a slot that is none; or both ``memory`` and ``then``, of which the latter revises
+        InputError: something is given for a slot that is none; another slot than ``solve`` asks for noise or for the losses
+            after the step; or both ``memory`` and ``then``, of which the latter revises
             weights on raw gradients, which the step does not use.
 
     >>> from moo_mtl.rules import compose, losses, memory, scaling, weights
@@ -61,6 +62,11 @@ def compose(
         require_slot(place, given, Slot | None)
     require_slot("output", output, Output | None)
     require_slot("then", then, Then | None)
+    for slot in (loss, memory, scale, output, then):
+        if slot is not None and slot.needs & (Needs.NOISE | Needs.AFTER):
+            raise InputError(
+                f"compose: {slot.name} asks for noise or the losses after the step, which only a solve slot is given"
+            )
     if memory is not None and then is not None:
         raise InputError(
             f"{then.name} revises weights on the raw gradients, and a memory's step does not use those: drop memory= or then="

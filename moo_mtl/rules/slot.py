@@ -38,8 +38,8 @@ class Slot(Generic[Out]):
             the filtered rows ``[..., K, D]``, of a scale slot factors ``[..., K]``, of a solve slot a ``Weighing``.
         start: the state before the first step, from the shapes of the first observation.
         needs: what ``act`` looks at.
-        draws: uniform numbers wanted per step, from K and D.
-        observe: takes note of the losses after the step.
+        draws: uniform numbers wanted per step, from K and D; of a solve slot alone.
+        observe: takes note of the losses after the step; of a solve slot alone.
     """
 
     name: str

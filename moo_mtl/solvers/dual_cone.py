@@ -11,6 +11,7 @@ from moo_mtl.solvers.backend import ACCURACY, Backend, Constraints, as_judged, w
 from moo_mtl.solvers.nonnegative_qp import nonnegative_qp
 from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, preference_of, times
 from moo_mtl.solvers.solution import Solution
+from moo_mtl.tensors import require_tensor
 
 ENTRIES = 2**24  # of the programs that UPGrad solves as one: K of K tasks each have K^3, 1 GB for 500 tasks, several times over
 
@@ -79,6 +80,7 @@ def dualproj(
 
     Source: Lopez-Paz and Ranzato (2017); TorchJD's DualProj.
     """
+    require_tensor("gramian", "it", gramian)
     if preference is None and gramian.shape[-1:] != (2,) and fast.applies(gramian, present, backend, extra_constraints):
         return fast.solve("dualproj", gramian, lambda left: _one(normal_form(left), None))
     if single.applies(gramian, present, backend, extra_constraints) and (alone := single.dualproj(gramian, preference)):
@@ -123,6 +125,7 @@ def upgrad(
 
     Source: Quinton and Rey (2024), Definition of UPGrad, equation 4.
     """
+    require_tensor("gramian", "it", gramian)
     if preference is None and gramian.shape[-1:] != (2,) and fast.applies(gramian, present, backend, extra_constraints):
         return fast.solve("upgrad", gramian, lambda left: _each(normal_form(left), None))
     if single.applies(gramian, present, backend, extra_constraints) and (alone := single.upgrad(gramian, preference)):

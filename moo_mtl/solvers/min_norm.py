@@ -10,6 +10,7 @@ from moo_mtl.solvers.backend import ACCURACY, Backend, Constraints, as_judged, w
 from moo_mtl.solvers.nonnegative_qp import nonnegative_qp
 from moo_mtl.solvers.normal_form import TOLERANCE, NormalForm, in_their_units, normal_form, times
 from moo_mtl.solvers.solution import Solution
+from moo_mtl.tensors import require_tensor
 
 
 def min_norm(
@@ -40,6 +41,7 @@ def min_norm(
 
     Source: Desideri (2012), Theorem 2.2; Sener and Koltun (2018), equation 4.
     """
+    require_tensor("gramian", "it", gramian)
     if gramian.shape[-1:] != (2,) and fast.applies(gramian, present, backend, extra_constraints):
         return fast.solve("min_norm", gramian, lambda left: _exact(normal_form(left)))
     if single.applies(gramian, present, backend, extra_constraints) and (alone := single.min_norm(gramian)):

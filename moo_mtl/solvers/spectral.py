@@ -12,6 +12,7 @@ from moo_mtl.solvers import single, single_spectral
 from moo_mtl.solvers.backend import Backend, Constraints, closed_form_only
 from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, preference_of, times
 from moo_mtl.solvers.solution import Solution
+from moo_mtl.tensors import require_tensor
 
 Scale = Literal["min", "median", "rmse"]
 SCALES = ("min", "median", "rmse")
@@ -51,6 +52,7 @@ def aligned(
 
     Source: Senushkin et al. (2023), equations 10 and 11.
     """
+    require_tensor("gramian", "it", gramian)
     closed_form_only("aligned", backend, extra_constraints)
     if scale not in SCALES:
         raise unknown("scale", scale, SCALES)
@@ -105,6 +107,7 @@ def config(
 
     Source: Liu, Chu and Thuerey (2025), equations 2 and 3; in Gramian form since ``pinv(U) = U' pinv(U U')``.
     """
+    require_tensor("gramian", "it", gramian)
     closed_form_only("config", backend, extra_constraints)
     if preference is None and single.applies(gramian, present, backend, None) and (alone := single_spectral.config(gramian)):
         return alone
@@ -148,6 +151,7 @@ def imtl_g(
 
     Source: Liu et al. (2021), equation 5; the pseudo-inverse extends it to dependent gradients.
     """
+    require_tensor("gramian", "it", gramian)
     closed_form_only("imtl_g", backend, extra_constraints)
     if single.applies(gramian, present, backend, None) and (alone := single_spectral.imtl_g(gramian)):
         return alone
