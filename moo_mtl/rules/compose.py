@@ -142,6 +142,8 @@ class Composition(Rule[Slots]):
         filtered = seen
         if self.scale is not None:
             own, scale_state = self.scale.act(seen, state.scale)
+            if not self.solve.needs & Needs.ROWS:
+                seen = replace(seen, rows=None)  # nobody looks at them any more, and scaling them costs as much as finding them
             seen = _without_unscaled(congruent(seen, own), own)
         solved, solve_state = self.solve.act(seen, state.solve)
 

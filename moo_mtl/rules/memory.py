@@ -43,9 +43,11 @@ def row_ema(beta: Schedule = 0.9, sigma: float = 0.0, bias_correction: bool = Fa
     def act(obs: Observation, state: Filtered) -> tuple[Tensor, Filtered]:
         assert obs.rows is not None
         kept = at(beta, obs.step) / obs.step**sigma
-        rows = torch.lerp(obs.rows.to(state.rows.dtype), state.rows, kept)
-        here = obs.mask
-        state = Filtered(torch.where(here[..., None], rows, state.rows), torch.where(here, kept * state.share, state.share))
+        rows, share = torch.lerp(obs.rows.to(state.rows.dtype), state.rows, kept), kept * state.share
+        if obs.present is not None:
+            here = obs.mask
+            rows, share = torch.where(here[..., None], rows, state.rows), torch.where(here, share, state.share)
+        state = Filtered(rows, share)
         if not bias_correction:
             return state.rows, state
         whole = torch.where(state.share < 1, 1 - state.share, 1.0)  # a task never seen has a zero row, and keeps it

@@ -81,10 +81,11 @@ def dualproj(
     Source: Lopez-Paz and Ranzato (2017); TorchJD's DualProj.
     """
     require_tensor("gramian", "it", gramian)
-    if preference is None and gramian.shape[-1:] != (2,) and fast.applies(gramian, present, backend, extra_constraints):
+    alone = gramian.ndim == 2 or gramian.shape[-1:] != (2,)  # batches of two gradients have closed forms
+    if preference is None and alone and fast.applies(gramian, present, backend, extra_constraints):
         return fast.solve("dualproj", gramian, lambda left: _one(normal_form(left), None))
-    if single.applies(gramian, present, backend, extra_constraints) and (alone := single.dualproj(gramian, preference)):
-        return alone
+    if single.applies(gramian, present, backend, extra_constraints) and (short := single.dualproj(gramian, preference)):
+        return short
     if preference is None and two_gradients.applies(gramian, present, backend, extra_constraints):
         return two_gradients.dualproj(gramian)
     if preference is None and chunks.apart(gramian, present, backend, extra_constraints):
@@ -126,10 +127,11 @@ def upgrad(
     Source: Quinton and Rey (2024), Definition of UPGrad, equation 4.
     """
     require_tensor("gramian", "it", gramian)
-    if preference is None and gramian.shape[-1:] != (2,) and fast.applies(gramian, present, backend, extra_constraints):
+    alone = gramian.ndim == 2 or gramian.shape[-1:] != (2,)  # batches of two gradients have closed forms
+    if preference is None and alone and fast.applies(gramian, present, backend, extra_constraints):
         return fast.solve("upgrad", gramian, lambda left: _each(normal_form(left), None))
-    if single.applies(gramian, present, backend, extra_constraints) and (alone := single.upgrad(gramian, preference)):
-        return alone
+    if single.applies(gramian, present, backend, extra_constraints) and (short := single.upgrad(gramian, preference)):
+        return short
     if preference is None and two_gradients.applies(gramian, present, backend, extra_constraints):
         return two_gradients.upgrad(gramian)
     if preference is None and three_gradients.applies(gramian, present, backend, extra_constraints):
