@@ -190,6 +190,22 @@ def test_a_data_set_that_contradicts_itself_is_refused(tasks, splits, message):
         Dataset("odd", examples, {part: torch.arange(3) for part in splits}, tuple(Target(name, "binary") for name in tasks))
 
 
+@pytest.mark.parametrize(
+    ("length", "present", "last", "message"),
+    [
+        (2, None, 2, "targets of 'a' has 2 entries, expected 3"),
+        (3, {"a": torch.ones(4, dtype=torch.bool)}, 2, "present of 'a' has 4 entries, expected 3"),
+        (3, None, 3, "'test' names examples 3 to 3, expected indices from 0 to 2"),
+        (3, None, -1, "'test' names examples -1 to -1"),
+    ],
+)
+def test_targets_and_splits_fit_the_number_of_examples(length, present, last, message):
+    examples = Examples(torch.zeros(3, 2), {"a": torch.zeros(length)}, present)
+    parts = {"train": torch.tensor([0]), "validation": torch.tensor([1]), "test": torch.tensor([last])}
+    with pytest.raises(InputError, match=message):
+        Dataset("odd", examples, parts, (Target("a", "binary"),))
+
+
 @pytest.mark.parametrize("name", IN_FILES)
 def test_an_absent_data_folder_says_what_to_do(name, monkeypatch, tmp_path):
     monkeypatch.delenv("MOO_MTL_DATA", raising=False)

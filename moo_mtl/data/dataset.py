@@ -95,6 +95,9 @@ class Dataset:
         sources: ``[N, S]`` integers that name what each example was made from (images, subjects); no source occurs in two
             parts. ``None``: each example is its own source.
         cite: where the data come from.
+
+    Raises:
+        InputError: tasks, targets and splits do not fit each other or the number of examples.
     """
 
     name: str
@@ -112,6 +115,17 @@ class Dataset:
             raise InputError(f"{self.name}: the tasks {names} must name the targets {sorted(self.examples.targets)}, each once")
         if set(self.splits) != set(SPLITS):
             raise InputError(f"{self.name}: splits must be {', '.join(SPLITS)}, found {', '.join(self.splits)}")
+        N = len(self.examples)
+        for what, given in (("targets", self.examples.targets), ("present", self.examples.present or {})):
+            for name, column in given.items():
+                if len(column) != N:
+                    raise InputError(f"{self.name}: {what} of {name!r} has {len(column)} entries, expected {N}")
+        for part, index in self.splits.items():
+            if len(index) and not 0 <= int(index.min()) <= int(index.max()) < N:
+                raise InputError(
+                    f"{self.name}: the split {part!r} names examples {int(index.min())} to {int(index.max())}, expected "
+                    f"indices from 0 to {N - 1}"
+                )
 
     def __getitem__(self, part: str) -> Examples:
         """The examples of one part: ``dataset["train"]``.

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from moo_mtl import models
-from moo_mtl.data.dataset import Dataset, Examples
+from moo_mtl.data.dataset import SPLITS, Dataset, Examples
 from moo_mtl.errors import InputError, unknown
 from moo_mtl.models.multi_head import shared_parameters
 
@@ -133,4 +133,5 @@ def _widened(dataset: Dataset, n_tasks: int) -> Dataset:
     one = dataset.examples[:1]
     inputs = dataset.tensor_inputs("a conditioned network")[:1]
     more = inputs.new_zeros(1, n_tasks, *inputs.shape[2:])
-    return replace(dataset, examples=Examples(torch.cat([inputs, more], dim=1), one.targets, one.present), sources=None)
+    examples = Examples(torch.cat([inputs, more], dim=1), one.targets, one.present)
+    return replace(dataset, examples=examples, splits=dict.fromkeys(SPLITS, torch.arange(1)), sources=None)
