@@ -330,7 +330,7 @@ def interrupted(experiment: str, settings: list[str], by: signal.Signals) -> sub
 
 @pytest.mark.parametrize(("experiment", "settings", "apart"), CASES.values(), ids=CASES.keys())
 def test_a_killed_run_resumes_and_ends_bit_identical(moo_mtl, experiment, settings, apart):
-    settings = [*settings, *(["--set", "steps=400"] if experiment == "toy" else [])]
+    settings = [*settings, *(["--set", "steps=1500"] if experiment == "toy" else [])]
     assert interrupted(experiment, settings, signal.SIGKILL).returncode == -signal.SIGKILL
     (killed,) = folders(experiment)
     assert runs.read(killed).state == "unfinished"
@@ -347,7 +347,7 @@ def test_a_killed_run_resumes_and_ends_bit_identical(moo_mtl, experiment, settin
 
 
 def test_resuming_goes_on_from_the_checkpoint(moo_mtl, monkeypatch):
-    settings = ["--set", "rule=mgda", "--set", "steps=400"]
+    settings = ["--set", "rule=mgda", "--set", "steps=4000"]
     interrupted("toy", settings, signal.SIGKILL)
     seen = []
     whole = trace_run.trace
@@ -357,7 +357,7 @@ def test_resuming_goes_on_from_the_checkpoint(moo_mtl, monkeypatch):
 
 
 def test_ctrl_c_leaves_a_run_that_can_go_on_and_says_so(moo_mtl):
-    settings = ["--set", "rule=mgda", "--set", "steps=400"]
+    settings = ["--set", "rule=mgda", "--set", "steps=4000"]
     stopped = interrupted("toy", settings, signal.SIGINT)
     assert stopped.returncode == 130
     assert "the same command goes on from the last checkpoint" in stopped.stderr

@@ -6,7 +6,7 @@ import torch
 from moo_mtl import solvers
 from moo_mtl.solvers import fast
 from tests.oracles import gramian, mean_square
-from tests.samplers import GEOMETRIES, generic, six_decades
+from tests.samplers import GEOMETRIES, generic, near_duplicates, six_decades
 
 pytestmark = pytest.mark.skipif(not fast.installed(), reason="Numba is not installed (pip install moo_mtl[fast])")
 
@@ -68,6 +68,14 @@ def test_nothing_is_left_of_ordinary_batches(name, geometry, tasks):
     solution, left = compiled(name, gramian(geometry(batch=(500,), tasks=tasks, dim=tasks + 3)))
     assert left == 0
     assert solution.converged.all()
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_members_that_are_left_do_not_depend_on_each_other(name):
+    G = gramian(near_duplicates(batch=(6,), tasks=40, dim=50))
+    clean, poisoned = PROGRAMS[name](G), G.clone()
+    poisoned[0, 0, 1] = poisoned[0, 1, 0] = torch.inf
+    assert torch.equal(PROGRAMS[name](poisoned).weights[1:], clean.weights[1:])
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from moo_mtl.solvers.chunks import FEW, WIDE
 from moo_mtl.solvers.normal_form import TOLERANCE
 from moo_mtl.solvers.solution import Solution
 
@@ -75,6 +76,8 @@ def solve(program: Program, gramian: Tensor, general: Callable[[Tensor], Solutio
     solved = flat[-1]
     if not (solved[0] if B == 1 else solved.all()):
         left = np.flatnonzero(~solved)
-        for field, rest in zip(flat, general(torch.from_numpy(G[left])), strict=True):
-            field[left] = rest.numpy()
+        alone = len(left) <= FEW or K >= WIDE  # then nothing depends on which other members are left
+        for some in left[:, None] if alone else [left]:
+            for field, rest in zip(flat, general(torch.from_numpy(G[some])), strict=True):
+                field[some] = rest.numpy()
     return Solution(*map(torch.from_numpy, (weights, value, gap, converged)))
