@@ -1,11 +1,10 @@
 """The closed forms of one problem alone on NumPy: Aligned-MTL, ConFIG and IMTL-G. ``None`` as in ``single``.
 
-Equal projections that the Gramian does not decide are given as not converged: the general path would find no others.
+Equal projections that the Gramian does not decide, because it is rounded, are given as not converged: the general path would
+find no others. Where there are none at all, as for opposite gradients, it says what is done instead.
 """
 
 from __future__ import annotations
-
-from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,8 @@ from moo_mtl.solvers.single import cosines_of
 from moo_mtl.solvers.single_floats import solution
 from moo_mtl.solvers.single_qp import EPS, SMALL, Array
 from moo_mtl.solvers.solution import Solution
+
+UNDECIDED = 1e-3  # relative differences of the projections, above which there are no equal ones
 
 
 @np.errstate(all="ignore")  # what overflows has no proof and is left to the general path
@@ -94,7 +95,7 @@ def _equal_projections(gramian: Tensor) -> tuple[Array, Array, Array, Array, flo
     values, V = spectrum
     a = V @ (V.sum(axis=0) / values)
     gap = float(np.abs(C @ a - 1).max())
-    return (G, C, norms, a, gap, gap <= 1e4 * _tolerance(len(a))) if isfinite(gap) else None
+    return (G, C, norms, a, gap, gap <= 1e4 * _tolerance(len(a))) if gap <= UNDECIDED else None
 
 
 def _spectrum(matrix: Array) -> tuple[Array, NDArray[np.float64]] | None:
