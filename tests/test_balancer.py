@@ -341,6 +341,20 @@ def test_an_absent_task_is_not_called_stationary():
     torch.testing.assert_close(part.certificate.upper, whole.norms[0], rtol=1e-10, atol=0)
 
 
+def test_who_forgets_to_show_the_losses_after_the_step_is_told_once():
+    net = Net()
+    balancer = Balancer(rules.famo(), net.trunk)
+    balancer.backward(net.losses())
+    with pytest.warns(UserWarning, match=r"famo learns from the losses after a step, .* call balancer.observe\(losses\)"):
+        balancer.backward(net.losses())
+    balancer.backward(net.losses())  # a second notice would be an error
+
+    balancer = Balancer(rules.famo(), net.trunk)
+    for _ in range(3):
+        balancer.backward(net.losses())
+        balancer.observe(net.losses())
+
+
 @pytest.mark.parametrize("nonfinite", ["raise", "skip"])
 def test_a_nan_shown_afterwards_spoils_no_state(nonfinite):
     net = Net()

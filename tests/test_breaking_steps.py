@@ -295,6 +295,7 @@ FACTORS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:famo learns from the losses after")
 @pytest.mark.parametrize("fate", FACTORS)
 @pytest.mark.parametrize("name", DRIVEN)
 def test_whatever_losses_do_a_step_is_finite_or_refused_by_name(name, fate):
@@ -328,6 +329,7 @@ def test_cov_lives_on_after_a_loss_of_any_size():
         assert all(p.grad is None or p.grad.isfinite().all() for p in net.parameters())
 
 
+@pytest.mark.filterwarnings("ignore:famo learns from the losses after")
 @pytest.mark.parametrize("name", DRIVEN)
 def test_a_task_that_disappears_and_comes_back(name):
     net = Net()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -113,6 +114,7 @@ class Balancer:
         self._columns: Columns | None = None
         self._sums = Accumulation()
         self._unread = Unread()
+        self._observed = False
 
     @property
     def chosen(self) -> Choice | None:
@@ -185,6 +187,7 @@ class Balancer:
                 device is never waited for.
         """
         self._raise_unread()
+        self._warn_unobserved()
         require_as_before(self.shared, self._frozen)
         if self.step == 0 and self._sums.empty:
             self._carried.tasks = TaskOrder()  # a first step that failed has named nobody
@@ -240,7 +243,7 @@ class Balancer:
         Raises:
             NonFiniteError: a loss is not finite, unless ``nonfinite="skip"``; the rule's state is as it was.
         """
-        carried = self._carried
+        carried, self._observed = self._carried, True
         if Needs.AFTER in self.rule.needs and carried.state is not None and self._columns is not None:
             values, present = carried.tasks.aligned(losses)
             if self.across is not None:
@@ -272,7 +275,7 @@ class Balancer:
             InputError: an entry is missing, or the state is of another rule.
         """
         self._carried = Carried.of(state, self.rule.name)
-        self._sums, self._unread = Accumulation(), Unread()
+        self._sums, self._unread, self._observed = Accumulation(), Unread(), True
 
     def _asked(self) -> Asked:
         """Whether the rule is asked at the next step, and whether a certificate is."""
@@ -304,6 +307,14 @@ class Balancer:
                 given = counts[place] if place < len(counts) else None
                 batch, _ = joint(batch, self._carried.tasks.counted(given, present, values), self.across)
             yield batch
+
+    def _warn_unobserved(self) -> None:
+        if self.step == 1 and Needs.AFTER in self.rule.needs and not self._observed:
+            warnings.warn(
+                f"{self.rule.name} learns from the losses after a step, and was shown none; compute them again after "
+                f"optimizer.step() and call balancer.observe(losses), or its weights stay as they are",
+                stacklevel=3,
+            )
 
     def _raise_unread(self) -> None:
         """On an accelerator a step is judged after it was queued: here the verdict on the last one is read."""
