@@ -110,8 +110,12 @@ def test_the_degree_of_fairgrad_is_a_fraction(alpha):
 def test_verdicts_are_found_again(name):
     found = line(name)
     assert disagreements(found) == []
-    words = {key: verdict.word for key, verdict in found.verdicts.items()}
-    assert words == {key: verdict.word for key, verdict in STORED[name].verdicts.items()}
+    assert found.verdicts.keys() == STORED[name].verdicts.keys()
+    conditional = {property.name for property in ZOO[name].when}
+    for key, verdict in found.verdicts.items():
+        # Which weights of equal gradients are found depends on the solvers, with Numba or without: what is promised under a
+        # condition alone may hold here without it.
+        assert verdict.word == STORED[name].verdicts[key].word or (key in conditional and verdict.word == "holds"), key
 
 
 @pytest.mark.parametrize(("file", "text"), [("table.md", pages.table_page), ("counterexamples.md", pages.examples_page)])
