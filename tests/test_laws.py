@@ -279,3 +279,4 @@ def test_balancer_writes_the_direction(name):
         balancer.backward(losses(story.rows[step], story.losses[step]), independent=independent, preference=preference)
         wanted = direction(rule.said, story.rows[step])
         torch.testing.assert_close(x.grad, wanted, rtol=1e-9, atol=1e-12)
+        balancer.observe(story.after[step])
