@@ -8,7 +8,8 @@ from moo_mtl.solvers import fast
 from tests.oracles import gramian, mean_square
 from tests.samplers import GEOMETRIES, generic, near_duplicates, six_decades
 
-pytestmark = pytest.mark.skipif(not fast.installed(), reason="Numba is not installed (pip install moo_mtl[fast])")
+if not fast.installed():
+    pytest.skip("Numba is not installed (pip install moo_mtl[fast])", allow_module_level=True)
 
 PROGRAMS = {
     "min_norm": solvers.min_norm,
