@@ -73,6 +73,7 @@ def balancer(name, engine, factors):
     trunk, heads = (torch.randn(3, 2, generator=generator, dtype=torch.float64).requires_grad_() for _ in range(2))
     try:
         driver = Balancer(rules.get(name), [trunk], engine=engine)
+        driver.epoch = 1
     except MooMtlError:
         return
     for pair in factors:

@@ -101,7 +101,9 @@ LOSS_ONLY = [
 def test_loss_only_rules_cost_one_backward_pass(name):
     net, passes = Net(), []
     net.trunk["first"].register_forward_hook(lambda module, inputs, out: out.register_hook(lambda _: passes.append(1)) and None)
-    report = Balancer(rules.get(name), net.trunk).backward(net.losses(), preference=torch.tensor([0.4, 0.6]))
+    balancer = Balancer(rules.get(name), net.trunk)
+    balancer.epoch = 1
+    report = balancer.backward(net.losses(), preference=torch.tensor([0.4, 0.6]))
     assert len(passes) == 1
     assert report.engine is None
 
@@ -242,12 +244,19 @@ def test_nan_loss_names_task_and_step_and_changes_nothing(name):
     state = balancer.state_dict()
     values = net.losses()
     values["b"] = values["b"] * float("nan")
-    with pytest.raises(NonFiniteError, match="loss of task 1 is not finite at step 2"):
+    with pytest.raises(NonFiniteError, match="loss of task 'b' is not finite at step 2"):
         balancer.backward(values)
     assert all(torch.equal(p.grad, g) for p, g in zip(net.parameters(), before, strict=True))
     after = balancer.state_dict()
     assert after["step"] == state["step"]
     assert all(torch.equal(after["rule"][path], state["rule"][path]) for path in state["rule"])
+
+
+def test_a_loss_outside_a_rules_domain_is_called_by_its_tasks_name():
+    net = Net()
+    values = net.losses()
+    with pytest.raises(InputError, match="the loss of task 'b' is -"):
+        Balancer(rules.db_mtl(), net.trunk).backward({"a": values["a"], "b": -values["b"]})
 
 
 def test_a_gradient_that_is_not_finite_is_named():
@@ -378,6 +387,11 @@ def test_a_nan_shown_afterwards_spoils_no_state(nonfinite):
         (lambda net: Balancer("mgda", net.trunk), r"pass rules.get\('mgda'\)"),
         (lambda net: Balancer(rules.mgda, net.trunk), "found mgda, expected a rule"),
         (lambda net: Balancer(rules.famo(), net.trunk, every=3), "use every=1"),
+        (lambda net: Balancer(rules.mgda(), net.trunk).backward(sum(net.losses().values())), "do not add them up"),
+        (
+            lambda net: Balancer(rules.mgda(), net.trunk).backward({k: v[None] for k, v in net.losses().items()}),
+            r"losses of shape \[1, K\] .* reduce each task's loss to one number",
+        ),
         (lambda net: Balancer(rules.equal(), net.trunk).backward(list(net.losses().values())), "losses are a list"),
         (lambda net: Balancer(rules.equal(), net.trunk).backward({"a": 1.0, "b": 2.0}), "the loss of task 'a' is a float"),
         (
@@ -389,6 +403,18 @@ def test_a_nan_shown_afterwards_spoils_no_state(nonfinite):
 def test_what_a_newcomer_passes_instead_is_named(build, message):
     with pytest.raises(InputError, match=message):
         build(Net())
+
+
+@pytest.mark.parametrize("name", ["dwa", "igb", "stch-mtl"])
+def test_who_counts_no_epochs_is_told_once(name):
+    net = Net()
+    balancer = Balancer(rules.get(name), net.trunk)
+    with pytest.warns(UserWarning, match=rf"{name} follows epochs, and nobody counts them: set balancer.epoch"):
+        balancer.backward(net.losses())
+    balancer.backward(net.losses())  # warnings are errors here
+    counting = Balancer(rules.get(name), net.trunk)
+    counting.epoch = 1
+    counting.backward(net.losses())
 
 
 def test_state_of_another_rule_is_refused():

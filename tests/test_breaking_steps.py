@@ -305,6 +305,7 @@ def test_whatever_losses_do_a_step_is_finite_or_refused_by_name(name, fate):
     """
     net = Net()
     balancer = Balancer(rules.get(name), net.trunk)
+    balancer.epoch = 1
     preference = torch.ones(K, dtype=torch.float64) / K
     for factors in [*FACTORS[fate], (1.0, 1.0, 1.0)]:
         before, gradients, refusal = remembered(balancer), net.written(), ""
@@ -334,6 +335,7 @@ def test_cov_lives_on_after_a_loss_of_any_size():
 def test_a_task_that_disappears_and_comes_back(name):
     net = Net()
     balancer = Balancer(rules.get(name), net.trunk)
+    balancer.epoch = 1
     preference = torch.ones(K, dtype=torch.float64) / K
     for step in range(6):
         values = dict(zip("abc", net.losses(), strict=True))

@@ -269,6 +269,7 @@ def test_balancer_writes_the_direction(name):
     story = sampled(rule.rule, K, {"gaussian": families.gaussian}, copies=1, steps=2).members(0)
     x = torch.nn.Parameter(torch.zeros(story.rows.shape[1:-2] + story.rows.shape[-1:], dtype=torch.float64))
     balancer = Balancer(rule, [x])
+    balancer.epoch = 1
 
     def losses(rows: Tensor, level: Tensor) -> Tensor:
         return (rows @ x[..., None]).squeeze(-1) + level

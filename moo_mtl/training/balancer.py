@@ -114,7 +114,7 @@ class Balancer:
         self._columns: Columns | None = None
         self._sums = Accumulation()
         self._unread = Unread()
-        self._observed = False
+        self._observed = self._counted = False
 
     @property
     def chosen(self) -> Choice | None:
@@ -138,7 +138,7 @@ class Balancer:
 
     @epoch.setter
     def epoch(self, number: int) -> None:
-        self._carried.epoch = number
+        self._carried.epoch, self._counted = number, True
 
     def backward(
         self,
@@ -188,6 +188,7 @@ class Balancer:
         """
         self._raise_unread()
         self._warn_unobserved()
+        self._warn_uncounted()
         require_as_before(self.shared, self._frozen)
         if self.step == 0 and self._sums.empty:
             self._carried.tasks = TaskOrder()  # a first step that failed has named nobody
@@ -225,11 +226,15 @@ class Balancer:
             batch, self._sums = self._sums.mean(), Accumulation()
         try:
             taken = take(self.rule, batch, columns, self._carried, asked, choice, self.across)
-        except NonFiniteError:
+        except NonFiniteError as error:
             overflow = scale is not None and bool(losses_finite(batch.losses, batch.present))
             if self.nonfinite == "raise" and not overflow:
+                tasks.name_in(error)
                 raise
             return skip(self.shared, batch, columns, self._carried, asked)
+        except InputError as error:
+            tasks.name_in(error)
+            raise
         write(self.shared, batch, self._carried, asked, taken, self._unread)
         return taken.report
 
@@ -275,7 +280,7 @@ class Balancer:
             InputError: an entry is missing, or the state is of another rule.
         """
         self._carried = Carried.of(state, self.rule.name)
-        self._sums, self._unread, self._observed = Accumulation(), Unread(), True
+        self._sums, self._unread, self._observed, self._counted = Accumulation(), Unread(), True, True
 
     def _asked(self) -> Asked:
         """Whether the rule is asked at the next step, and whether a certificate is."""
@@ -313,6 +318,15 @@ class Balancer:
             warnings.warn(
                 f"{self.rule.name} learns from the losses after a step, and was shown none; compute them again after "
                 f"optimizer.step() and call balancer.observe(losses), or its weights stay as they are",
+                stacklevel=3,
+            )
+
+    def _warn_uncounted(self) -> None:
+        if self.step == 0 and Needs.EPOCH in self.rule.needs and not self._counted:
+            self._counted = True  # told once is enough
+            warnings.warn(
+                f"{self.rule.name} follows epochs, and nobody counts them: set balancer.epoch = 1, 2, ... as each epoch "
+                f"begins, or to the rule the first one never ends",
                 stacklevel=3,
             )
 

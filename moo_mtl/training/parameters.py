@@ -72,9 +72,11 @@ class Columns:
     ) -> None:
         for parameter in shared:
             if parameter.shape[: len(batch)] != batch:
+                shape = ", ".join(map(str, batch))
                 raise InputError(
-                    f"Balancer: losses of shape {(*batch, 'K')} train {tuple(batch)} stacked networks, but a shared parameter "
-                    f"has shape {tuple(parameter.shape)}; reduce the losses to one per task, or stack the parameters alike"
+                    f"Balancer: losses of shape [{shape}, K] train a stack of [{shape}] networks, but a shared parameter has "
+                    f"shape {list(parameter.shape)}; reduce each task's loss to one number (.mean()), or stack the parameters "
+                    f"alike"
                 )
         members = max(batch.numel(), 1)
         widths = [parameter.numel() // members for parameter in shared]

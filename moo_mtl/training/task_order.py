@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from moo_mtl.errors import InputError
+from moo_mtl.errors import InputError, MooMtlError
 from moo_mtl.solvers.normal_form import check_present
 
 Losses = Tensor | Mapping[str, Tensor]
@@ -31,8 +32,12 @@ class TaskOrder:
             raise InputError(
                 f"Balancer: losses are a {type(losses).__name__}, expected a mapping or a tensor [K]: torch.stack(list)"
             )
-        empty = losses.dim() == 0 or losses.shape[-1] == 0 if isinstance(losses, Tensor) else not losses
-        if empty:
+        if isinstance(losses, Tensor) and losses.dim() == 0:
+            raise InputError(
+                "Balancer: losses are one number, expected one for each task, as a mapping or a tensor [K]; "
+                "do not add them up, the rule weighs them"
+            )
+        if (losses.shape[-1] if isinstance(losses, Tensor) else len(losses)) == 0:
             raise InputError("Balancer: there are no tasks; pass one loss per task, as a mapping or a tensor [K]")
         if isinstance(losses, Tensor):
             self.names = self.names or tuple(str(k) for k in range(losses.shape[-1]))
@@ -62,6 +67,12 @@ class TaskOrder:
             here = torch.tensor([name in losses for name in self.names], device=values.device).expand(values.shape)
             present = here if present is None else here & present
         return values, present
+
+    def name_in(self, error: MooMtlError) -> None:
+        """Call tasks by name in an error from a rule, which knows them by number alone."""
+        if not all(name.isdecimal() for name in self.names):
+            named = re.sub(r"\btask (\d+)\b", lambda found: f"task {self.names[int(found[1])]!r}", str(error))
+            error.args = (named,)
 
     def counted(self, counts: Counts | None, present: Tensor | None, values: Tensor) -> Tensor:
         """Examples behind each loss, ``[..., K]`` float64: as counted, else 1; 0 for an absent task.
