@@ -21,6 +21,7 @@ import pytest
 import typer
 
 from moo_mtl import cli, config, runs
+from moo_mtl.rules import ZOO
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -60,7 +61,7 @@ def test_what_a_page_says_works(page, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.setattr(runs, "_package_digest", lambda: "the package")
-    namespace = {"__name__": "page"}
+    namespace, zoo = {"__name__": "__main__"}, dict(ZOO)
     try:
         for language, text in blocks(page, "python", "toml", "console"):
             if language == "console":
@@ -80,6 +81,8 @@ def test_what_a_page_says_works(page, tmp_path, monkeypatch, capfd):
     finally:
         for file in tmp_path.glob("*.py"):
             sys.modules.pop(file.stem, None)
+        ZOO.clear()  # of the page's own recipes
+        ZOO.update(zoo)
 
 
 def _run(words, monkeypatch, capfd):

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from moo_mtl import Needs, Rule, Weighing, properties, rules
 from moo_mtl.cli import app
+from moo_mtl.errors import InputError
 from moo_mtl.rules import ZOO
 from moo_mtl.theory import writing
 from moo_mtl.theory.claims import CLAIMS
@@ -190,6 +191,67 @@ def test_a_rule_of_ones_own_is_checked():
     assert {name: verdict.word for name, verdict in own.items()} == {name: verdict.word for name, verdict in known.items()}
     assert unplain(json.loads(json.dumps(plain(found)))) == found
     assert recipe_of("tests.kinds:MinNorm").holds == ()
+
+
+@pytest.fixture
+def own_module(tmp_path, monkeypatch):
+    """A module of a user's with two recipes, which leave the zoo again."""
+    before = dict(ZOO)
+    (tmp_path / "own_recipes.py").write_text(RECIPES, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "own_recipes"
+    sys.modules.pop("own_recipes", None)
+    ZOO.clear()
+    ZOO.update(before)
+
+
+RECIPES = """
+from moo_mtl import Needs, Rule, Weighing
+from moo_mtl.properties import common_descent, nonnegative, simplex
+from moo_mtl.rules import compose, recipe, scaling, weights
+
+@recipe("own-sum", cite="none", holds=[nonnegative, common_descent], fails=[simplex])
+def own_sum():
+    return compose(weights.uniform, scale=scaling.unit_norm)
+
+class Careless(Rule):
+    name, needs = "careless", Needs.GRAMIAN
+
+    def weigh(self, obs, state):
+        inverse = 1 / obs.norms
+        return Weighing(inverse / inverse.sum(dim=-1, keepdim=True)), state
+"""
+
+
+def test_what_a_recipe_of_ones_own_claims_is_judged(own_module):
+    checked = CliRunner().invoke(app, ["theory", "check", "--rule", f"{own_module}:own_sum", "--quick"])
+    assert checked.exit_code == 0, checked.output
+    said = [row for row in checked.stderr.splitlines() if "declared:" in row]
+    assert len(said) == 1
+    assert said[0].startswith("own_recipes:own_sum: common descent fails")
+    rows = {row[0]: row for row in writing.declared(line(f"{own_module}:own_sum", thorough=False))}
+    assert rows["nonnegative"][3] == "holds"
+    assert rows["simplex"][3] == "fails"
+    assert rows["unbiased"][3] == ""
+
+
+def test_an_answer_that_is_not_finite_is_called_so(own_module):
+    found = line(f"{own_module}:Careless", thorough=False)
+    assert writing.declared(found)[0][2] == "20 cases; not finite on zero_row, K = 2"
+    (sentence,) = writing.unusable(found)
+    assert "its answer is not finite on gaussian, K = 2 and zero_row, K = 2" in sentence
+    assert "give a task whose gradient is zero the weight 0" in sentence
+    assert writing.unusable(line("mgda", thorough=False)) == []
+
+
+def test_a_recipe_takes_no_others_name_and_no_words_for_properties(own_module):
+    with pytest.raises(InputError, match=r"'mgda': moo_mtl.rules.zoo.gramian has a rule of that name; give yours another"):
+        rules.recipe("mgda", cite="none")(lambda: rules.equal())
+    with pytest.raises(InputError, match="found 'common descent', expected properties"):
+        rules.recipe("own", cite="none", holds=["common descent"])
+    for _ in range(2):  # a cell run twice
+        exec("@recipe('cell', cite='none')\ndef cell(): pass", {"recipe": rules.recipe, "__name__": "__main__"})
 
 
 def test_lines_are_kept_by_content(tmp_path):

@@ -34,7 +34,7 @@ def check(
     """
     from moo_mtl.theory import writing
     from moo_mtl.theory.laws import LAWS
-    from moo_mtl.theory.table import line
+    from moo_mtl.theory.table import broken, line
 
     with _bar(rule, len(LAWS)) as advance:
         found = line(rule, thorough=not quick, advance=advance)
@@ -42,6 +42,8 @@ def check(
     rows = [(*row, examples.get(row[0], "")) for row in writing.declared(found)]
     print_table(rule, ("property", "verdict", "tried", "declared", "counter-example: losses; gradients; weights"), rows)
     print(f"degree of homogeneity: {found.degree.words()}")
+    for sentence in (*writing.unusable(found), *broken(found)):
+        print(sentence, file=sys.stderr)
 
 
 @theory.command()
@@ -62,7 +64,7 @@ def table(
     """
     from moo_mtl.rules import ZOO
     from moo_mtl.theory import drawing, writing
-    from moo_mtl.theory.table import disagreements, lines, recipe_of
+    from moo_mtl.theory.table import broken, disagreements, lines, recipe_of
 
     names = [name.strip() for name in rules.split(",")] if rules else sorted(ZOO)
     for name in names:
@@ -74,7 +76,7 @@ def table(
     else:
         print(writing.markdown(found) if format == "md" else writing.latex(found), end="")
     for one in found:
-        for sentence in disagreements(one) if one.rule in ZOO else ():
+        for sentence in disagreements(one) if one.rule in ZOO else broken(one):
             print(sentence, file=sys.stderr)
 
 

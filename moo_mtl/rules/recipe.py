@@ -63,14 +63,33 @@ def recipe(
     probe: Mapping[str, Any] | None = None,
     decades: int = 6,
 ) -> Callable[[Factory], Factory]:
-    """Enter a factory of rules into the zoo; laws, tables, documentation and the command line find it there."""
+    """Enter a factory of rules into the zoo; laws, tables, documentation and the command line find it there.
+
+    Args are those of ``Recipe``.
+
+    Raises:
+        InputError: a property is none of ``moo_mtl.properties``, or another factory has the name.
+    """
+    strange = next((one for one in (*holds, *fails, *(when or {})) if not isinstance(one, Property)), None)
+    if strange is not None:
+        raise InputError(
+            f"recipe {name!r}: found {strange!r}, expected properties, as from moo_mtl.properties import common_descent"
+        )
 
     def enter(factory: Factory) -> Factory:
+        if name in ZOO and not _same(ZOO[name].factory, factory):
+            raise InputError(f"recipe {name!r}: {ZOO[name].factory.__module__} has a rule of that name; give yours another")
         promises = (tuple(holds), tuple(fails), dict(when or {}))
         ZOO[name] = Recipe(name, factory, cite, *promises, min_tasks, max_tasks, dict(probe or {}), decades)
         return factory
 
     return enter
+
+
+def _same(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
+    """Whether one factory is the other, written anew: a notebook's cell run twice, or a script that is imported as well."""
+    modules = {one.__module__, other.__module__}
+    return one.__qualname__ == other.__qualname__ and (len(modules) == 1 or "__main__" in modules)
 
 
 def get(name: str, **parameters: Any) -> Rule[Any]:

@@ -10,13 +10,14 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from moo_mtl.errors import InputError
 from moo_mtl.imports import sources
+from moo_mtl.naming import load
 from moo_mtl.properties import Property, closure
 from moo_mtl.rules.recipe import ZOO, Recipe, get
 from moo_mtl.storage import write_json
@@ -58,14 +59,17 @@ class Line(NamedTuple):
 
 
 def recipe_of(name: str) -> Recipe:
-    """A rule's recipe; for a user's ``"my_module:my_rule"`` one that declares nothing.
+    """A rule's recipe; for a user's ``"my_module:my_rule"`` that under its ``@recipe``, or one that declares nothing.
 
     Raises:
         InputError: there is no such rule.
     """
     if name in ZOO:
         return ZOO[name]
-    rule = get(name)
+    rule, own = get(name), load(name, "rule")
+    written = next((recipe for recipe in ZOO.values() if recipe.factory is own), None)
+    if written is not None:
+        return replace(written, name=name)
     return Recipe(name, lambda **parameters: get(name, **parameters), "", min_tasks=getattr(rule, "min_tasks", 1))
 
 
@@ -167,23 +171,34 @@ def disagreements(found: Line) -> list[str]:
     unique, it may hold of those that one solver gives. What is undecided may not be declared.
     """
     recipe = recipe_of(found.rule)
-    promised = closure(recipe.holds)
-    sentences = []
+    spoken = closure(recipe.holds) | set(recipe.fails) | set(recipe.when)
+    silent = [property for property in LAWS if property not in spoken and found.mark(property) == "holds"]
+    return [*broken(found), *(_sentence(found, property, "fails") for property in silent)]
+
+
+def broken(found: Line) -> list[str]:
+    """Declarations that the verdicts refute, one sentence each; of what a recipe does not mention nothing is said."""
+    recipe = recipe_of(found.rule)
+    promised, sentences = closure(recipe.holds), []
     for property in LAWS:
         if property.name not in found.verdicts:
             continue
-        verdict, conditional = found.verdicts[property.name], found.conditional.get(property.name)
-        promise = "holds" if property in promised else "fails"
-        if (verdict.word == "holds") != (promise == "holds") and not (verdict.word == "holds" and property in recipe.when):
-            sentences.append(
-                f"{found.rule}: {property.name} {verdict.word} (worst {verdict.worst:.1e}, {verdict.at}), declared: {promise}"
-            )
+        word, conditional = found.verdicts[property.name].word, found.conditional.get(property.name)
+        if property in promised and word != "holds":
+            sentences.append(_sentence(found, property, "holds"))
+        elif property in recipe.fails and property not in recipe.when and word == "holds":
+            sentences.append(_sentence(found, property, "fails"))
         if conditional is not None and conditional.word != "holds":
             words = recipe.when[property].words
             sentences.append(
                 f"{found.rule}: {property.name} {conditional.word} for {words} ({conditional.worst:.1e}, {conditional.at})"
             )
     return sentences
+
+
+def _sentence(found: Line, property: Property, promise: str) -> str:
+    verdict = found.verdicts[property.name]
+    return f"{found.rule}: {property.name} {verdict.word} (worst {verdict.worst:.1e}, {verdict.at}), declared: {promise}"
 
 
 @cache

@@ -10,6 +10,7 @@ from moo_mtl.properties import Property, closure
 from moo_mtl.theory.example import Example
 from moo_mtl.theory.laws import LAWS
 from moo_mtl.theory.table import Line, Mark, recipe_of
+from moo_mtl.theory.verdict import NOT_A_NUMBER
 
 MARKS: dict[Mark, str] = {"holds": "yes", "under a condition": "if", "fails": "no", "undecided": "?", "not asked": ""}
 GROUPS: tuple[tuple[str, slice], ...] = (
@@ -117,13 +118,25 @@ def _tuple(value: Any) -> str:
 
 
 def declared(found: Line) -> list[tuple[str, str, str, str]]:
-    """For one rule: property, verdict, cases and worst, and whether it was declared."""
-    promised = closure(recipe_of(found.rule).holds)
+    """For one rule: property, verdict, cases and worst, and what was declared."""
+    recipe = recipe_of(found.rule)
+    promised = closure(recipe.holds)
     rows: list[tuple[str, str, str, str]] = []
     for property in LAWS:
         if property.name in found.verdicts:
             verdict = found.verdicts[property.name]
             how = f"{verdict.cases} cases" + (f", {verdict.adversary}" if verdict.adversary else "")
-            says = "declared" if property in promised else ""
-            rows.append((property.name, verdict.word, f"{how}; worst {verdict.worst:.1e} {verdict.at}".rstrip(), says))
+            worst = f"worst {verdict.worst:.1e}" if verdict.worst < NOT_A_NUMBER else "not finite on"
+            says = "holds" if property in promised else "fails" if property in recipe.fails else ""
+            says = f"if {recipe.when[property].words}" if property in recipe.when else says
+            rows.append((property.name, verdict.word, f"{how}; {worst} {verdict.at}".rstrip(), says))
     return rows
+
+
+def unusable(found: Line) -> list[str]:
+    """Where a rule's answer is not finite, if anywhere, in one sentence: much fails for that reason alone."""
+    places = {verdict.at for verdict in found.verdicts.values() if verdict.worst >= NOT_A_NUMBER}
+    if not places:
+        return []
+    hint = "; give a task whose gradient is zero the weight 0" if any("zero_row" in place for place in places) else ""
+    return [f"{found.rule}: its answer is not finite on {' and '.join(sorted(places))}; what fails there says no more{hint}"]
