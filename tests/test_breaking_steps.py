@@ -16,7 +16,6 @@ from moo_mtl.errors import InputError, MooMtlError, NonFiniteError
 from moo_mtl.rules import ZOO
 from moo_mtl.rules.rule import Rule
 from moo_mtl.state import flatten
-from tests.flat_memory import STATEFUL, measured
 
 EXACT = [name for name in ENGINES if name != "features"]
 K = 3
@@ -433,21 +432,3 @@ def test_an_exception_in_the_backward_pass_changes_nothing(hidden):
     with pytest.raises(ValueError, match="in the middle"):
         balancer.backward(losses())
     assert_untouched(balancer, net, before, gradients)
-
-
-# Memory
-
-
-@pytest.mark.parametrize("name", ["mgda", "db-mtl", "task-tensioner"])
-def test_memory_is_flat_over_many_steps(name):
-    _, more, grown = measured(name, 2_000)
-    assert more == 0
-    assert grown < 8
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", STATEFUL)
-def test_memory_of_every_rule_with_a_state_is_flat(name):
-    _, more, grown = measured(name, 20_000)
-    assert more == 0
-    assert grown < 8
