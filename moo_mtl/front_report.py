@@ -44,6 +44,8 @@ def report(
     settings: Sequence[str],
     out: Path,
     hybrid: int = 0,
+    algorithm: str | None = None,
+    venue: str = "screen",
     advance: Callable[[str], None] = lambda name: None,
 ) -> Report:
     """Trace, measure, draw and write.
@@ -58,6 +60,8 @@ def report(
         settings: ``"problem.n_dim=10"`` or ``"stch.mu=0.01"``.
         out: the folder.
         hybrid: evaluations of ``fronts.hybrid``, which then has a row of its own; 0 for none.
+        algorithm: of pymoo, whose front is the reference; by default what is known without computing, if anything.
+        venue: one of ``plotting.style.VENUES``, for the figure.
         advance: called with each name before its front is traced.
 
     Raises:
@@ -77,10 +81,13 @@ def report(
     if chosen.n_tasks < 2:
         raise InputError(f"front: {problem} has K = {chosen.n_tasks}; a front needs at least two tasks")
     wanted = spread(preferences, chosen.n_tasks)
+    plotting.style.size(venue)  # refuses one that is unknown
     made = {name: rules.get(name, **parameters[name]) for name in names}
     storage.prepare(out)
 
-    reference = known(chosen)
+    if algorithm is not None:
+        advance(algorithm)
+    reference = known(chosen) if algorithm is None else fronts.reference(chosen, algorithm)
     spanned = chosen if reference is None else across(chosen, reference.points)
     found, seconds = {}, {}
     tracers = {name: _tracer(spanned, rule, wanted, steps, lr, seed) for name, rule in made.items()}
@@ -91,9 +98,9 @@ def report(
         begin = time.perf_counter()
         found[name] = tracer()
         seconds[name] = time.perf_counter() - begin
-    columns, rows = indicators(chosen, found, reference)
+    columns, rows = indicators(found, reference)
     shown = [(*row, f"{seconds[row[0]]:.2f}") for row in rows]
-    return Report((*columns, "seconds"), shown, _write(out, columns, rows, found, reference))
+    return Report((*columns, "seconds"), shown, _write(out, columns, rows, found, reference, venue))
 
 
 def _tracer(problem: Problem, rule: Rule[Any], wanted: Tensor, steps: int, lr: float, seed: int) -> Callable[[], Front]:
@@ -125,9 +132,7 @@ def spread(n: int, n_tasks: int) -> Tensor:
     return inner / inner.sum(dim=-1, keepdim=True)
 
 
-def indicators(
-    problem: Problem, found: Mapping[str, Front], reference: Reference | None
-) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def indicators(found: Mapping[str, Front], reference: Reference | None) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Column names and a row per rule, as text. Losses are in units of the known front, or of all that was found."""
     ends = torch.cat([front.points for front in found.values()]) if reference is None else reference.points
     ends = ends[ends.isfinite().all(dim=-1)]
@@ -178,6 +183,7 @@ def _write(
     rows: Iterable[tuple[str, ...]],
     found: Mapping[str, Front],
     reference: Reference | None,
+    venue: str,
 ) -> list[Path]:
     import matplotlib as mpl
 
@@ -193,9 +199,11 @@ def _write(
         put(f"{stem}.npz", front.save)
     put("indicators.csv", lambda path: _table(path, [columns, *rows]))
     figure = plotting.front_panels(
-        {name: front.points for name, front in found.items()}, known=None if reference is None else reference.points
+        {name: front.points for name, front in found.items()},
+        known=None if reference is None else reference.points,
+        venue=venue,
     )
-    with mpl.rc_context(plotting.style.rc()):
+    with mpl.rc_context(plotting.style.rc(venue)):
         for suffix in ("pdf", "png"):
             put(f"front.{suffix}", partial(figure.savefig, format=suffix))
     return files

@@ -1,6 +1,8 @@
-"""Tensors where tensors are expected: the check that comes before all others."""
+"""Tensors where tensors are expected: the check that comes before all others; and values of many tensors in one line."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from torch import Tensor
 
@@ -21,3 +23,17 @@ def require_tensor(who: str, what: str, found: object) -> None:
         raise InputError(
             f"{who}: {what} is a {type(found).__name__}, expected a tensor; pass torch.tensor(..., dtype=torch.float64)"
         )
+
+
+def by_shape(value: Any) -> str:
+    """A value of many tensors in one line: a shape for each, other parts as they are.
+
+    >>> import torch
+    >>> from moo_mtl.fronts import Reference
+    >>> Reference(torch.zeros(500, 2), "exact")
+    Reference(points [500, 2], source 'exact')
+    """
+    names = getattr(value, "_fields", None) or value.__dataclass_fields__
+    parts = ((name, getattr(value, name)) for name in names)
+    shown = (f"{name} {list(part.shape) if isinstance(part, Tensor) else repr(part)}" for name, part in parts)
+    return f"{type(value).__name__}({', '.join(shown)})"

@@ -1,6 +1,7 @@
 """`moo-mtl front` as a user meets it: files that agree with each other, and one sentence for what is wrong."""
 
 import csv
+import re
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from torch.testing import assert_close
 from moo_mtl import cli, problems
 from moo_mtl.front_report import across, spread
 from moo_mtl.fronts import Front
+from moo_mtl.plotting import style
 
 
 @pytest.fixture
@@ -57,6 +59,38 @@ def test_figure_indicators_and_certified_points(moo_mtl, tmp_path):
     assert 0.9 < float(rows["stch"]["HV ratio"]) < 1
     assert float(rows["stch"]["largest bound"]) < 1e-6
     assert rows["stch"]["HV ratio"] in printed
+
+
+BOWLS = """
+import torch
+
+def bowls(x):
+    return torch.stack([x.square().sum(-1), (x - 1).square().sum(-1)], dim=-1)
+"""
+
+
+def test_a_problem_of_ones_own_beside_an_evolutionary_front_in_a_venues_width(moo_mtl, tmp_path, monkeypatch):
+    from moo_mtl import fronts
+
+    (tmp_path / "own_bowls.py").write_text(BOWLS, encoding="utf-8")
+    reference = fronts.reference
+    monkeypatch.setattr(
+        fronts, "reference", lambda *given: reference(*given, population=20, generations=10, cache=tmp_path / "cache")
+    )
+    known = ("problem.n_tasks=2", "problem.n_dim=2", "problem.bounds=[-1.0, 1.0]")
+    settings = [word for setting in known for word in ("--set", setting)]
+    few = ("--rules", "linear,epo", "--preferences", "4", "--steps", "20", "--out", "found")
+    code, printed, said = moo_mtl("own_bowls:bowls", *few, *settings, "--reference", "nsga2", "--venue", "icml")
+    assert code == 0
+    assert "own_bowls:bowls: nsga2" in said
+    assert "HV ratio" in printed
+    media = re.search(rb"/MediaBox \[ ?0 0 ([\d.]+)", (tmp_path / "found" / "front.pdf").read_bytes())
+    assert float(media[1]) / 72 == pytest.approx(style.size("icml", columns=2)[0] * 2 / 3, abs=0.02)  # two panels of three
+    plain, _, _ = moo_mtl("own_bowls:bowls", *few, *settings)
+    assert plain == 0
+    assert "HV ratio" not in table(tmp_path / "found" / "indicators.csv")[0]
+    assert "unknown venue 'icmll'; did you mean 'icml'" in moo_mtl("zdt1", "--venue", "icmll")[2]
+    assert "unknown algorithm 'nsga5'" in moo_mtl("zdt1", "--reference", "nsga5")[2]
 
 
 def test_the_hybrid_has_a_row_beside_the_rules(moo_mtl, tmp_path):

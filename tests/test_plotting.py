@@ -53,6 +53,20 @@ def test_rules_that_share_figures_have_a_colour_each(family):
     assert len({style.look(name).colour for name in family}) == len(family)
 
 
+def test_mgda_is_told_from_what_it_is_compared_with_on_a_front():
+    others = ("linear", "tchebycheff", "stch", "epo", "pbi", "cosmos", "pmgda", "pmtl")
+    assert style.look("mgda").colour not in {style.look(name).colour for name in others}
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 5, 6])
+def test_the_lowest_panel_of_every_column_has_its_axis_named(n):
+    figure = plotting.front_panels({f"rule {k}": np.random.default_rng(k).random((5, 2)) for k in range(n)})
+    shown = [panel for panel in figure.axes if panel.get_visible()]
+    columns = min(3, n)
+    named = [bool(panel.get_xlabel()) and panel.xaxis.get_tick_params()["labelbottom"] for panel in shown]
+    assert named == [place + columns >= n for place in range(n)]
+
+
 @pytest.mark.parametrize("vision", VISIONS)
 def test_colours_differ_for_all_kinds_of_colour_vision(vision):
     seen = [_lab(np.clip(VISIONS[vision] @ _linear(colour), 0, 1)) for colour in style.COLOURS]

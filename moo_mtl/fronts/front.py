@@ -15,9 +15,10 @@ from moo_mtl.errors import InputError
 from moo_mtl.fronts.dominance import non_dominated
 from moo_mtl.gramian import gramian
 from moo_mtl.problems.problem import Problem
+from moo_mtl.tensors import by_shape
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Front:
     """Solutions of one problem.
 
@@ -54,6 +55,9 @@ class Front:
         with torch.no_grad():
             points = problem.evaluate(x)
         return cls(points, x, lower, upper, wanted)
+
+    def __repr__(self) -> str:
+        return by_shape(self)
 
     def __len__(self) -> int:
         return len(self.points)

@@ -19,6 +19,7 @@ from moo_mtl.fronts.bridge import to_pymoo
 from moo_mtl.fronts.directions import evenly
 from moo_mtl.fronts.dominance import non_dominated
 from moo_mtl.problems.problem import Problem
+from moo_mtl.tensors import by_shape
 
 DATA = "MOO_MTL_DATA"
 ALGORITHMS = ("nsga2", "nsga3", "unsga3", "moead", "smsemoa", "spea2", "rvea")
@@ -43,6 +44,9 @@ class Reference(NamedTuple):
 
     points: Tensor
     source: Literal["exact", "stored", "traced"]
+
+    def __repr__(self) -> str:
+        return by_shape(self)
 
 
 def reference(

@@ -38,7 +38,7 @@ def front_panels(found: Mapping[str, Values], *, known: Values | None = None, ve
         flat = n_tasks != 3
         space = {} if flat else {"projection": "3d"}
         panels = figure.subplots(lines, columns, squeeze=False, sharex=flat, sharey=flat, subplot_kw=space).flat
-        for (name, points), panel in zip(found.items(), panels, strict=False):
+        for place, ((name, points), panel) in enumerate(zip(found.items(), panels, strict=False)):
             if n_tasks > 3:
                 parallel_coordinates(points, panel, name=name)
             else:
@@ -47,7 +47,11 @@ def front_panels(found: Mapping[str, Values], *, known: Values | None = None, ve
                 front(points, panel, name=name)
             panel.set_title(name)
             if flat:
+                across = panel.get_xlabel()
                 panel.label_outer()
+                if place + columns >= len(found):  # nothing stands below it, if the last line is not full
+                    panel.tick_params(labelbottom=True)
+                    panel.set_xlabel(across)
         for panel in list(figure.axes)[len(found) :]:
             panel.set_visible(False)
         figure.draw_without_rendering()

@@ -33,7 +33,10 @@ _WEIGHTING = (
     "imtl-g", "aligned-mtl", "dualproj", "config", "edm", "fairgrad", "gradvac", "uw", "dwa", "gradnorm", "rlw", "imtl-l",
     "imtl", "gls", "sum-of-logs",
 )
-_FRONTS = ("linear", "stch", "tchebycheff", "epo", "pbi", "cosmos", "pmgda", "pmtl", "moo-svgd", "hypervolume")
+_FRONTS = (  # the first two have the colours of equal and mgda, of which they are kin: those stand beside fronts too
+    "linear", "moo-svgd", "tchebycheff", "epo", "pbi", "cosmos", "pmgda", "pmtl", "stch", "hypervolume", "modified-tchebycheff",
+    "soft-modified-tchebycheff", "augmented-tchebycheff", "preference-mgda",
+)
 # fmt: on
 _START = 2 * len(COLOURS)  # of the rules for fronts, after those for weights
 _PLACES = {name: place for place, name in enumerate(_WEIGHTING)} | {name: _START + place for place, name in enumerate(_FRONTS)}

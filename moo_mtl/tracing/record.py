@@ -14,12 +14,13 @@ from moo_mtl.certificate import certify
 from moo_mtl.errors import InputError
 from moo_mtl.gramian import gramian
 from moo_mtl.rules.rule import Weighing
+from moo_mtl.tensors import by_shape
 from moo_mtl.tracing.view import Point
 
 MOVING, STATIONARY, NONFINITE = 0, 1, 2
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Trace:
     """Where a rule went.
 
@@ -44,6 +45,9 @@ class Trace:
     certified: Tensor
     converged: Tensor
     status: Tensor
+
+    def __repr__(self) -> str:
+        return by_shape(self)
 
     def moving(self, tolerance: float = 1e-2) -> Tensor:
         """Whether each trajectory went further than ``tolerance`` during the last tenth of the steps, ``[...]`` bool."""
