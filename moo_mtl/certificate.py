@@ -17,8 +17,7 @@ from torch import Tensor
 from moo_mtl.errors import InputError
 from moo_mtl.solvers.min_norm import simplex_weights
 from moo_mtl.solvers.nonnegative_qp import nonnegative_qp
-from moo_mtl.solvers.normal_form import NormalForm, normal_form, times
-from moo_mtl.tensors import require_tensor
+from moo_mtl.solvers.normal_form import NormalForm, check_gramian, normal_form, one_per_task, times
 
 STATUS = ("stationary", "bounded", "estimate", "nonfinite")
 STATIONARY, BOUNDED, ESTIMATE, NONFINITE = range(4)
@@ -100,7 +99,7 @@ def certify(
         rows = rows * form.present.unsqueeze(-1)
         form = form._replace(finite=finite)
     if weights is not None:
-        w = _simplex_part(form, weights)
+        w = _simplex_part(form.present, weights)
     elif rows is None or at_bounds is None:
         w = simplex_weights(form)
     else:
@@ -130,14 +129,15 @@ def estimate(cross: Tensor, weights: Tensor) -> Certificate:
     Raises:
         InputError: a shape or dtype is not as stated.
     """
-    form = normal_form(cross)
-    w = _simplex_part(form, weights)
+    check_gramian(cross)
+    w = _simplex_part(torch.ones(cross.shape[:-1], dtype=torch.bool, device=cross.device), weights)
     unit = cross.detach().double().abs().amax(dim=-1).amax(dim=-1)
-    unit = torch.where((unit > 0) & form.finite, unit, 1.0)
+    finite = unit.isfinite()
+    unit = torch.where((unit > 0) & finite, unit, 1.0)
     scaled = (cross.detach().double() / unit[..., None, None]).nan_to_num(0.0, 0.0, 0.0)
     value = (times(scaled, w) * w).sum(dim=-1)
     signed = value.sign() * (value.abs() * unit).sqrt()
-    bad = ~form.finite | ~w.isfinite().all(dim=-1)
+    bad = ~finite | ~w.isfinite().all(dim=-1)
     upper = signed.masked_fill(bad, torch.nan)
     lower = torch.zeros_like(upper).masked_fill(bad, torch.nan)
     code = torch.where(bad, NONFINITE, ESTIMATE)
@@ -167,15 +167,10 @@ def _check_rows(form: NormalForm, rows: Tensor, at_bounds: Tensor | None) -> Non
         )
 
 
-def _simplex_part(form: NormalForm, weights: Tensor) -> Tensor:
-    require_tensor("certify", "weights", weights)
-    if weights.shape[-1:] != form.norms.shape[-1:]:
-        raise InputError(
-            f"weights: found shape {list(weights.shape)}; expected [..., {form.norms.shape[-1]}], one entry per task"
-        )
-    w = weights.detach().double().expand(form.norms.shape).clamp(min=0) * form.present
+def _simplex_part(present: Tensor, weights: Tensor) -> Tensor:
+    w = one_per_task("weights", weights, present.shape).detach().double().clamp(min=0) * present
     largest = w.amax(dim=-1, keepdim=True)  # divided out first, so that weights of any size add up without overflow
-    w = torch.where(largest > 0, w / largest, torch.where(largest == 0, form.present.double(), w))
+    w = torch.where(largest > 0, w / largest, torch.where(largest == 0, present.double(), w))
     return w / w.sum(dim=-1, keepdim=True).clamp(min=1)
 
 

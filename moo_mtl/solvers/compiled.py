@@ -18,6 +18,7 @@ SWEEPS = 24  # of pivoting
 PATIENCE = 3  # full exchanges without progress before one index at a time
 SHIFTS = 30  # of CAGrad
 STATIONARY = 16  # as in trust_region
+SLACK = 1e-3  # as in inner_products
 
 
 @compile_once
@@ -321,7 +322,7 @@ def _substitute(L, index, n, x):
 
 @compile_once
 def _unit_rows(G, norms, C):
-    """Fill lengths and cosines; the largest and the shortest length, or 0 where one is zero or not a number."""
+    """Fill lengths and cosines; the largest and the shortest length, or 0 where one is zero or an entry no inner product."""
     K = len(G)
     longest, shortest = 0.0, inf
     for i in range(K):
@@ -333,9 +334,10 @@ def _unit_rows(G, norms, C):
     for i in range(K):
         C[i, i] = 1.0
         for j in range(i):
-            cosine = (G[i, j] / norms[i] / norms[j] + G[j, i] / norms[i] / norms[j]) / 2
-            if not abs(cosine) < 2:  # an entry that is not finite
+            cosine, mirrored = G[i, j] / norms[i] / norms[j], G[j, i] / norms[i] / norms[j]
+            if not (abs(cosine) <= 1 + SLACK and abs(cosine - mirrored) <= SLACK):  # nor is one that is not finite
                 return 0.0, 0.0
+            cosine = (cosine + mirrored) / 2
             C[i, j] = C[j, i] = min(max(cosine, -1.0), 1.0)
     return longest, shortest
 

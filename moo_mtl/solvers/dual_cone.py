@@ -5,11 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from moo_mtl.errors import InputError
 from moo_mtl.solvers import chunks, fast, reference, single, three_gradients, two_gradients
 from moo_mtl.solvers.backend import ACCURACY, Backend, Constraints, as_judged, wants_cvxpy
 from moo_mtl.solvers.nonnegative_qp import nonnegative_qp
-from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, preference_of, times
+from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, one_per_task, preference_of, times
 from moo_mtl.solvers.solution import Solution
 from moo_mtl.tensors import require_tensor
 
@@ -197,9 +196,7 @@ def spread(form: NormalForm, count: int) -> NormalForm:
 
 
 def _bound(form: NormalForm, bound: Tensor) -> Tensor:
-    if bound.shape[-1:] != form.norms.shape[-1:]:
-        raise InputError(f"bound: found shape {list(bound.shape)}; expected [..., {form.norms.shape[-1]}], one entry per task")
-    return bound.detach().double().expand(form.norms.shape) * form.present
+    return one_per_task("bound", bound, form.norms.shape).detach().double() * form.present
 
 
 def project_weights(form: NormalForm, u: Tensor, allowed: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from moo_mtl.solvers import chunks, fast, reference, single
 from moo_mtl.solvers.backend import ACCURACY, Backend, Constraints, as_judged, wants_cvxpy
+from moo_mtl.solvers.inner_products import require_inner_products, two_inner_products
 from moo_mtl.solvers.nonnegative_qp import nonnegative_qp
 from moo_mtl.solvers.normal_form import TOLERANCE, NormalForm, in_their_units, normal_form, times
 from moo_mtl.solvers.solution import Solution
@@ -87,6 +88,8 @@ def _pairs(gramian: Tensor) -> Solution:
     """Two tasks, both present: the closed form of ``_two`` with its proof, entry by entry."""
     G = gramian.detach().double()
     a, b, c = (G[..., i, j].contiguous() for i, j in ((0, 0), (0, 1), (1, 1)))
+    if not two_inner_products(a, c, b, G[..., 1, 0]):
+        require_inner_products(gramian)
     left, right = (c - b).clamp_(min=0), (a - b).clamp_(min=0)
     total = left + right
     first, second = torch.where(total > 0, left / total, 0.5), torch.where(total > 0, right / total, 0.5)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
+from moo_mtl.solvers.inner_products import SLACK, require_inner_products
 from moo_mtl.solvers.solution import Solution
 from moo_mtl.tensors import require_tensor
 
@@ -66,7 +67,8 @@ def normal_form(gramian: Tensor, present: Tensor | None = None) -> NormalForm:
         present: ``[..., K]`` bool, or ``None`` for all.
 
     Raises:
-        InputError: the Gramian is not a square floating-point matrix, or ``present`` is not bool of a fitting shape.
+        InputError: the Gramian is not a square floating-point matrix, or (read on CPU only) not one of inner products, or
+            ``present`` is not bool of a fitting shape.
     """
     check_gramian(gramian)
     noise = torch.finfo(gramian.dtype).eps
@@ -76,7 +78,7 @@ def normal_form(gramian: Tensor, present: Tensor | None = None) -> NormalForm:
         mask = torch.ones(G.shape[:-1], dtype=torch.bool, device=G.device)
     else:
         mask = check_present(present, K)
-        batch = np.broadcast_shapes(mask.shape[:-1], G.shape[:-2])
+        batch = _common("present", mask.shape[:-1], G.shape[:-2])
         mask, G = mask.expand(*batch, K), G.expand(*batch, K, K)
         G = G.masked_fill(~(mask.unsqueeze(-1) & mask.unsqueeze(-2)), 0.0)
     finite = G.abs().amax(dim=(-2, -1)).isfinite()  # the maximum of NaN is NaN
@@ -87,9 +89,20 @@ def normal_form(gramian: Tensor, present: Tensor | None = None) -> NormalForm:
     unit = torch.where(largest > 0, largest, 1.0)
     norms = squares.sqrt()  # cosines come from the raw entries: dividing by the unit first would lose denormal lengths
     inverse = torch.where(norms > 0, 1 / norms, 0.0)
-    cosines = (G * inverse.unsqueeze(-1) * inverse.unsqueeze(-2)).clamp(-1, 1)
+    cosines = G * inverse.unsqueeze(-1) * inverse.unsqueeze(-2)
+    if G.device.type == "cpu" and not _at_first_sight(G, cosines, norms, mask):
+        require_inner_products(G.to(gramian.dtype))
+    cosines.clamp_(-1, 1)
     cosines = (cosines + cosines.mT) / 2
     return NormalForm(G / unit[..., None, None], unit, norms / unit.sqrt().unsqueeze(-1), cosines, mask, finite, noise)
+
+
+def _at_first_sight(G: Tensor, cosines: Tensor, norms: Tensor, present: Tensor) -> bool:
+    """Whether there is no doubt that these are inner products: a few calls, where ``require_inner_products`` takes many."""
+    if not G.numel():
+        return True
+    short = present & (norms == 0)
+    return torch.equal(G, G.mT) and float(cosines.abs().amax()) <= 1 + SLACK and not bool(short.any())
 
 
 def in_their_units(
@@ -114,13 +127,31 @@ def preference_of(form: NormalForm, preference: Tensor | None) -> Tensor:
     """
     if preference is None:
         return form.present.double() / form.present.sum(dim=-1, keepdim=True).clamp(min=1)
-    K = form.norms.shape[-1]
-    if preference.shape[-1:] != (K,):
-        raise InputError(f"preference: found shape {list(preference.shape)}; expected [..., {K}], one entry per task")
-    chosen = preference.detach().double().to(form.norms.device).expand(form.norms.shape) * form.present
+    chosen = one_per_task("preference", preference, form.norms.shape).detach().double().to(form.norms.device) * form.present
     if chosen.device.type == "cpu" and not bool((chosen.isfinite() & (chosen >= 0)).all()):
         raise InputError("preference: found a negative or non-finite entry; expected finite numbers that are at least 0")
     return chosen
+
+
+def one_per_task(what: str, given: Tensor, shape: torch.Size) -> Tensor:
+    """``given`` ``[..., K]``, expanded to ``shape``.
+
+    Raises:
+        InputError: it is no tensor, or has not K entries, or its batch is another.
+    """
+    require_tensor(what, "it", given)
+    if given.shape[-1:] != shape[-1:]:
+        raise InputError(f"{what}: found shape {list(given.shape)}; expected [..., {shape[-1]}], one entry per task")
+    if _common(what, given.shape[:-1], shape[:-1]) != shape[:-1]:
+        raise InputError(f"{what}: found shape {list(given.shape)} for Gramians of batch {list(shape[:-1])}; pass one for each")
+    return given.expand(shape)
+
+
+def _common(what: str, found: torch.Size, batch: torch.Size) -> torch.Size:
+    try:
+        return torch.Size(np.broadcast_shapes(found, batch))
+    except ValueError:
+        raise InputError(f"{what}: found batch {list(found)}, expected that of the Gramians, {list(batch)}") from None
 
 
 def times(matrix: Tensor, vector: Tensor) -> Tensor:

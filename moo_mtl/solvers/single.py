@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.solvers import single_floats
+from moo_mtl.solvers.inner_products import SLACK
 from moo_mtl.solvers.normal_form import TOLERANCE, check_gramian
 from moo_mtl.solvers.single_floats import solution
 from moo_mtl.solvers.single_qp import EPS, SMALL, Array, nonnegative_qp, pivot_stack, solve
@@ -139,13 +140,15 @@ def _simplex_weights(C: Array, norms: Array) -> Array | None:
 
 
 def cosines_of(gramian: Tensor) -> tuple[Array, Array, Array] | None:
-    """The Gramian, its cosines and its lengths, or ``None`` if an entry is not finite or a length is zero."""
+    """The Gramian, its cosines and its lengths; ``None`` if an entry is not finite or no inner product, or a length is zero."""
     G: Array = gramian.detach().numpy()
     squares = G.diagonal()
     if not (squares.min() > 1e-290 and isfinite(float(G.max())) and isfinite(float(G.min()))):
         return None
     norms = np.sqrt(squares)
     C = G / norms / norms[:, None]
+    if not (np.abs(C).max() <= 1 + SLACK and (C - C.T).max() <= SLACK):
+        return None
     return G, C, norms
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from moo_mtl.solvers.inner_products import SLACK, WITHIN
 from moo_mtl.solvers.normal_form import TOLERANCE
 from moo_mtl.solvers.single_qp import EPS, Array, pivot_floats, solve_floats
 from moo_mtl.solvers.solution import Solution
@@ -20,7 +21,9 @@ INDEPENDENT = 1e-6  # pivots of cosines, above which no eigenvalue is near round
 
 
 def min_norm_two(gramian: Tensor) -> Solution | None:
-    (a, b), (_, c) = gramian.tolist()
+    (a, b), (mirrored, c) = gramian.tolist()
+    if b != mirrored or b * b > WITHIN * (a * c):
+        return None
     left, right = c - b, a - b
     left, right = (left if left > 0 else 0.0), (right if right > 0 else 0.0)
     total = left + right
@@ -42,7 +45,7 @@ def min_norm(G: list[list[float]]) -> Solution | None:
     K = len(G)
     squares = [G[k][k] for k in range(K)]
     unit = max(squares)
-    if not (min(squares) > 1e-290 and unit < 1e290):
+    if not (min(squares) > 1e-290 and unit < 1e290 and _symmetric(G)):
         return None
     norms = [sqrt(square) for square in squares]
     shortest = min(norms)
@@ -191,10 +194,19 @@ def _measured(G: list[list[float]], w: list[float], gap: float) -> Solution | No
 def _unit_rows(G: list[list[float]]) -> tuple[list[float], list[list[float]]] | None:
     """Lengths and cosines of a list of lists, or ``None`` where a length is zero or not finite."""
     squares = [row[k] for k, row in enumerate(G)]
-    if not (min(squares) > 1e-290 and max(squares) < 1e290 and isfinite(sum(map(sum, G)))):
+    if not (min(squares) > 1e-290 and max(squares) < 1e290 and isfinite(sum(map(sum, G))) and _symmetric(G)):
         return None
     norms = [sqrt(square) for square in squares]
-    return norms, [[g / n / m for g, m in zip(row, norms, strict=True)] for row, n in zip(G, norms, strict=True)]
+    cosines = [[g / n / m for g, m in zip(row, norms, strict=True)] for row, n in zip(G, norms, strict=True)]
+    return (norms, cosines) if _within(cosines) else None
+
+
+def _symmetric(G: list[list[float]]) -> bool:
+    return list(map(list, zip(*G, strict=True))) == G
+
+
+def _within(cosines: list[list[float]]) -> bool:
+    return max(map(max, cosines)) <= 1 + SLACK and min(map(min, cosines)) >= -1 - SLACK
 
 
 def _dot(a: list[float], b: list[float]) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from moo_mtl.solvers.inner_products import SLACK, require_inner_products
 from moo_mtl.solvers.normal_form import TOLERANCE, check_gramian
 from moo_mtl.solvers.solution import Solution
 
@@ -26,7 +27,10 @@ def upgrad(gramian: Tensor) -> Solution:
     norms = torch.stack([G[..., k, k] for k in range(3)]).clamp_(min=0).sqrt_()  # [3, ...]: the gradient that is lifted
     inverse = torch.where(norms > 0, 1 / norms, 0.0)
     after = torch.stack([G[..., 0, 1], G[..., 1, 2], G[..., 2, 0]])  # the products of each with the next
-    cosines = (after * inverse * inverse.roll(-1, 0)).clamp_(-1, 1)
+    cosines = after * inverse * inverse.roll(-1, 0)
+    if not _inner_products(G, norms, cosines):
+        require_inner_products(gramian)
+    cosines.clamp_(-1, 1)
     a, b, between = cosines, cosines.roll(1, 0), cosines.roll(-1, 0)
     lift_a, lift_b = _lifts(a, b, between, 4 * noise)
 
@@ -46,6 +50,14 @@ def upgrad(gramian: Tensor) -> Solution:
     value = ((norms * weights).square() + 2 * weights * pairs * after).sum(dim=0).clamp_(min=0)
     unknown = G.sum(dim=(-2, -1)) * 0  # NaN where an entry is not finite
     return Solution((weights + unknown).movedim(0, -1), value + unknown, gap + unknown, converged & (unknown == 0))
+
+
+def _inner_products(G: Tensor, norms: Tensor, cosines: Tensor) -> bool:
+    """Whether there is no doubt that these are inner products, or they are not to be looked at."""
+    if G.device.type != "cpu" or not G.numel():
+        return True
+    mirrored = all(torch.equal(G[..., i, j], G[..., j, i]) for i, j in ((0, 1), (1, 2), (2, 0)))
+    return mirrored and float(cosines.abs().amax()) <= 1 + SLACK and float(norms.amin()) > 0
 
 
 def _lifts(a: Tensor, b: Tensor, between: Tensor, rounding: float) -> tuple[Tensor, Tensor]:

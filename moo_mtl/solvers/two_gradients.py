@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from moo_mtl.solvers.inner_products import require_inner_products, two_inner_products
 from moo_mtl.solvers.normal_form import TOLERANCE, check_gramian
 from moo_mtl.solvers.solution import Solution
 
@@ -89,6 +90,8 @@ def _entries(gramian: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     check_gramian(gramian)
     G = gramian.detach().double()
     a, b, c = (G[..., i, j].contiguous() for i, j in ((0, 0), (1, 1), (0, 1)))
+    if not two_inner_products(a, b, c, G[..., 1, 0]):
+        require_inner_products(gramian)
     total = a + b + c
     if total.device.type == "cpu" and bool(total.sum().isfinite()):
         return a.clamp(min=0), b.clamp(min=0), c
