@@ -75,7 +75,7 @@ def certify(
         A Certificate. ``stationary`` means that ``upper ** 2`` is below ``4 K eps`` of the largest squared gradient.
 
     Raises:
-        InputError: a shape or dtype is not as stated, or ``at_bounds`` comes without ``rows``.
+        InputError: a shape, dtype or (on CPU) entry is not as stated, or ``at_bounds`` comes without ``rows``.
 
     Any training loop can be certified; here the weights another library chose, from the gradients of one step:
 

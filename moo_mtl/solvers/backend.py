@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
+from torch import Tensor
+
 from moo_mtl.errors import InputError, unknown
 from moo_mtl.solvers.solution import Solution
 
@@ -25,6 +27,11 @@ def wants_cvxpy(backend: str, extra_constraints: Constraints | None) -> bool:
     if extra_constraints is not None and backend == "exact":
         raise InputError('extra_constraints: the exact kernels know no constraints but their own; pass backend="cvxpy"')
     return backend == "cvxpy"
+
+
+def plain(present: Tensor | None, backend: str, extra_constraints: object) -> bool:
+    """Whether a problem is as the short methods know it: every task there, for the exact kernels, no constraints added."""
+    return present is None and backend == "exact" and extra_constraints is None
 
 
 def as_judged(solution: Solution, extra_constraints: Constraints | None) -> Solution:

@@ -38,7 +38,7 @@ def nash(
         extra_constraints: as in ``fairgrad``.
 
     Raises:
-        InputError: a shape or dtype is not as stated, or constraints come without ``backend="cvxpy"``.
+        InputError: a shape, dtype or (on CPU) entry is not as stated, or constraints come without ``backend="cvxpy"``.
         SolverError: the CVXPY program has no solution.
 
     Source: Navon et al. (2022), Claim 3.1.
@@ -72,7 +72,7 @@ def fairgrad(
         one that rounding hides, the weights are 0 and ``converged`` is false: the equation has no solution there.
 
     Raises:
-        InputError: ``alpha`` is not positive, or a shape, dtype or backend is not as stated.
+        InputError: ``alpha`` is not positive, or a shape, dtype, backend or (on CPU) entry is not as stated.
         SolverError: the CVXPY program has no solution.
 
     Source: Ban and Ji (2024), equation 7.

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from moo_mtl.solvers.backend import plain
 from moo_mtl.solvers.solution import Solution
 
 FEW = 6  # members that alone take less time than the calls for a batch
@@ -16,9 +17,7 @@ LEAST = 512  # members, below which the calls cost more than the cache saves
 def apart(gramian: Tensor, present: Tensor | None, backend: str, extra: object) -> bool:
     """Whether a batch has few members, or large ones, each of which ``single`` could solve."""
     return (
-        present is None
-        and backend == "exact"
-        and extra is None
+        plain(present, backend, extra)
         and gramian.ndim > 2
         and gramian.numel() > 0
         and (gramian.shape[:-2].numel() <= FEW or gramian.shape[-1] >= WIDE)
@@ -35,11 +34,10 @@ def one_by_one(solve: Callable[[Tensor], Solution], gramian: Tensor) -> Solution
     return Solution(weights.reshape(*batch, K), *(field.reshape(batch) for field in rest))
 
 
-def many(gramian: Tensor, present: Tensor | None, backend: str) -> bool:
+def many(gramian: Tensor, present: Tensor | None, backend: str, extra: object) -> bool:
     """Whether a batch is large, on the CPU, for the exact kernels, and without absent tasks."""
     return (
-        present is None
-        and backend == "exact"
+        plain(present, backend, extra)
         and gramian.device.type == "cpu"
         and gramian.ndim > 2
         and gramian.shape[-1] == gramian.shape[-2] > 3  # smaller ones are solved entry by entry, in few passes

@@ -43,7 +43,7 @@ def dual_cone(
         exact direction. A task without gradient keeps ``v = u``.
 
     Raises:
-        InputError: a shape or dtype is not as stated, or constraints come without ``backend="cvxpy"``.
+        InputError: a shape, dtype or (on CPU) entry is not as stated, or constraints come without ``backend="cvxpy"``.
         SolverError: the CVXPY program has no solution.
 
     Source: Lopez-Paz and Ranzato (2017), equation 11; Quinton and Rey (2024), Proposition 1.
@@ -137,7 +137,7 @@ def upgrad(
         return three_gradients.upgrad(gramian)
     if preference is None and chunks.apart(gramian, present, backend, extra_constraints):
         return chunks.one_by_one(upgrad, gramian)
-    if preference is None and extra_constraints is None and chunks.many(gramian, present, backend):
+    if preference is None and chunks.many(gramian, present, backend, extra_constraints):
         return chunks.in_chunks(upgrad, gramian)
     form = normal_form(gramian, present)
     if wants_cvxpy(backend, extra_constraints):

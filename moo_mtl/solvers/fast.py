@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from moo_mtl.solvers.backend import plain
 from moo_mtl.solvers.chunks import FEW, WIDE
 from moo_mtl.solvers.normal_form import TOLERANCE
 from moo_mtl.solvers.solution import Solution
@@ -28,9 +29,7 @@ Program = Literal["min_norm", "dualproj", "upgrad", "cagrad"]
 def applies(gramian: Tensor, present: Tensor | None, backend: str, extra: object) -> bool:
     """Whether the compiled programs know such a batch: float64 on the CPU, every task there, no CVXPY; and Numba is there."""
     return (
-        present is None
-        and backend == "exact"
-        and extra is None
+        plain(present, backend, extra)
         and gramian.dtype is torch.float64
         and gramian.device.type == "cpu"
         and gramian.ndim >= 2

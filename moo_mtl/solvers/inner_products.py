@@ -15,6 +15,7 @@ from moo_mtl.errors import InputError
 SLACK = 1e-3  # of the product of two lengths: more than any rounding of float32, and less than any mistake
 WITHIN = (1 + SLACK) ** 2  # the same for squares
 SHORT = 1e-3  # of the longest: what a length counts for at least, so that the rounding of short ones is not judged
+FEW = 5  # tasks of a batch that are compared entry by entry
 LEAST = 1e-146  # the same for the longest: squares near the end of float64 have few digits
 
 
@@ -41,11 +42,19 @@ def require_inner_products(gramian: Tensor) -> None:
         raise InputError(f"gramian: {_amiss(G, skew, above)}; pass J @ J.mT, the inner products of the gradients")
 
 
+def symmetric(G: Tensor) -> bool:
+    """Whether every entry is its mirror image's equal; read from the device."""
+    K = G.shape[-1]
+    if G.ndim == 2 or K > FEW:
+        return torch.equal(G, G.mT)
+    return all(torch.equal(G[..., i, j], G[..., j, i]) for i in range(K) for j in range(i))
+
+
 def two_inner_products(a: Tensor, b: Tensor, c: Tensor, mirrored: Tensor) -> bool:
     """Whether squared lengths a, b and the products c, ``[...]`` each, leave no doubt, or are not to be looked at."""
     if a.device.type != "cpu" or not a.numel():
         return True
-    return torch.equal(c, mirrored) and float((a * b * WITHIN - c * c).amin()) >= 0
+    return torch.equal(c, mirrored) and float(torch.addcmul(a * b, c, c, value=-1 / WITHIN).amin()) >= 0
 
 
 def _amiss(G: Tensor, skew: Tensor, above: Tensor) -> str:

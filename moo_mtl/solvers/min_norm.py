@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from moo_mtl.solvers import chunks, fast, reference, single
+from moo_mtl.solvers import chunks, fast, reference, single, two_gradients
 from moo_mtl.solvers.backend import ACCURACY, Backend, Constraints, as_judged, wants_cvxpy
 from moo_mtl.solvers.inner_products import require_inner_products, two_inner_products
 from moo_mtl.solvers.nonnegative_qp import nonnegative_qp
@@ -37,7 +37,7 @@ def min_norm(
         ones any split is exact. A member with a NaN or infinite entry has weights NaN, and is not converged.
 
     Raises:
-        InputError: a shape or dtype is not as stated, or constraints come without ``backend="cvxpy"``.
+        InputError: a shape, dtype or (on CPU) entry is not as stated, or constraints come without ``backend="cvxpy"``.
         SolverError: the CVXPY program has no solution.
 
     Source: Desideri (2012), Theorem 2.2; Sener and Koltun (2018), equation 4.
@@ -47,12 +47,11 @@ def min_norm(
         return fast.solve("min_norm", gramian, lambda left: _exact(normal_form(left)))
     if single.applies(gramian, present, backend, extra_constraints) and (alone := single.min_norm(gramian)):
         return alone
-    exact = backend == "exact" and extra_constraints is None
-    if exact and present is None and gramian.shape[-2:] == (2, 2) and gramian.is_floating_point():
+    if two_gradients.applies(gramian, present, backend, extra_constraints) and gramian.is_floating_point():
         return _pairs(gramian)
     if chunks.apart(gramian, present, backend, extra_constraints):
         return chunks.one_by_one(min_norm, gramian)
-    if exact and chunks.many(gramian, present, backend):
+    if chunks.many(gramian, present, backend, extra_constraints):
         return chunks.in_chunks(min_norm, gramian)
     form = normal_form(gramian, present)
     if wants_cvxpy(backend, extra_constraints):

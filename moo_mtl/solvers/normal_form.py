@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
-from moo_mtl.solvers.inner_products import SLACK, require_inner_products
+from moo_mtl.solvers.inner_products import SLACK, require_inner_products, symmetric
 from moo_mtl.solvers.solution import Solution
 from moo_mtl.tensors import require_tensor
 
@@ -101,8 +101,9 @@ def _at_first_sight(G: Tensor, cosines: Tensor, norms: Tensor, present: Tensor) 
     """Whether there is no doubt that these are inner products: a few calls, where ``require_inner_products`` takes many."""
     if not G.numel():
         return True
-    short = present & (norms == 0)
-    return torch.equal(G, G.mT) and float(cosines.abs().amax()) <= 1 + SLACK and not bool(short.any())
+    low, high = torch.aminmax(cosines)
+    within = symmetric(G) and float(high) <= 1 + SLACK and float(low) >= -1 - SLACK
+    return within and (float(norms.amin()) > 0 or not bool((present & (norms == 0)).any()))
 
 
 def in_their_units(

@@ -6,13 +6,14 @@ gradients on which pivoting goes round); the caller then takes the general path.
 
 from __future__ import annotations
 
-from math import isfinite, sqrt
+from math import inf, isfinite, sqrt
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from moo_mtl.solvers import single_floats
+from moo_mtl.solvers.backend import plain
 from moo_mtl.solvers.inner_products import SLACK
 from moo_mtl.solvers.normal_form import TOLERANCE, check_gramian
 from moo_mtl.solvers.single_floats import solution
@@ -26,12 +27,7 @@ ENTRIES = 2**24  # of the programs that UPGrad solves as one
 def applies(gramian: Tensor, present: Tensor | None, backend: str, extra: object) -> bool:
     """Whether a problem is one alone, on the CPU, in float64, with every task there and no CVXPY."""
     return (
-        present is None
-        and backend == "exact"
-        and extra is None
-        and gramian.ndim == 2
-        and gramian.dtype is torch.float64
-        and gramian.device.type == "cpu"
+        plain(present, backend, extra) and gramian.ndim == 2 and gramian.dtype is torch.float64 and gramian.device.type == "cpu"
     )
 
 
@@ -142,14 +138,12 @@ def _simplex_weights(C: Array, norms: Array) -> Array | None:
 def cosines_of(gramian: Tensor) -> tuple[Array, Array, Array] | None:
     """The Gramian, its cosines and its lengths; ``None`` if an entry is not finite or no inner product, or a length is zero."""
     G: Array = gramian.detach().numpy()
-    squares = G.diagonal()
-    if not (squares.min() > 1e-290 and isfinite(float(G.max())) and isfinite(float(G.min()))):
+    squares = G.diagonal().tolist()
+    if not (min(squares) > 1e-290 and max(squares) < inf and G.tobytes() == G.T.tobytes()):
         return None
     norms = np.sqrt(squares)
     C = G / norms / norms[:, None]
-    if not (np.abs(C).max() <= 1 + SLACK and (C - C.T).max() <= SLACK):
-        return None
-    return G, C, norms
+    return (G, C, norms) if C.max() <= 1 + SLACK and C.min() >= -1 - SLACK else None
 
 
 def _start(gramian: Tensor, preference: Tensor | None) -> tuple[Array, Array, Array, float] | None:

@@ -42,17 +42,16 @@ def min_norm_two(gramian: Tensor) -> Solution | None:
 
 def min_norm(G: list[list[float]]) -> Solution | None:
     """The same steps as for arrays, on lists."""
-    K = len(G)
-    squares = [G[k][k] for k in range(K)]
-    unit = max(squares)
-    if not (min(squares) > 1e-290 and unit < 1e290 and _symmetric(G)):
+    rows = _unit_rows(G)
+    if rows is None:
         return None
-    norms = [sqrt(square) for square in squares]
-    shortest = min(norms)
+    norms, H = rows
+    K, shortest = len(G), min(norms)
     t = [shortest / n for n in norms]
-    H = [[g / n / m + a * b for g, m, b in zip(row, norms, t, strict=True)] for row, n, a in zip(G, norms, t, strict=True)]
-    for k in range(K):
-        H[k][k] += 2 * K * EPS
+    for i, row in enumerate(H):
+        for j in range(i):
+            row[j] = H[j][i] = row[j] + t[i] * t[j]
+        row[i] += t[i] * t[i] + 2 * K * EPS
     x = pivot_floats(H, t, [True] * K)
     if x is None:
         return None
@@ -62,7 +61,7 @@ def min_norm(G: list[list[float]]) -> Solution | None:
     q = [sum([g * a for g, a in zip(row, w, strict=True)]) for row in G]
     value = sum([a * b for a, b in zip(q, w, strict=True)])
     gap = max(value - min(q), 0.0)
-    if not gap <= TOLERANCE * sum(squares) / K:
+    if not gap <= TOLERANCE * sum([n * n for n in norms]) / K:
         return None
     return solution(np.array(w), max(value, 0.0), gap)
 
@@ -192,21 +191,19 @@ def _measured(G: list[list[float]], w: list[float], gap: float) -> Solution | No
 
 
 def _unit_rows(G: list[list[float]]) -> tuple[list[float], list[list[float]]] | None:
-    """Lengths and cosines of a list of lists, or ``None`` where a length is zero or not finite."""
+    """Lengths and cosines of a list of lists; ``None`` where a length is zero, or an entry not finite or no inner product."""
     squares = [row[k] for k, row in enumerate(G)]
-    if not (min(squares) > 1e-290 and max(squares) < 1e290 and isfinite(sum(map(sum, G))) and _symmetric(G)):
+    if not (min(squares) > 1e-290 and max(squares) < 1e290):
         return None
     norms = [sqrt(square) for square in squares]
-    cosines = [[g / n / m for g, m in zip(row, norms, strict=True)] for row, n in zip(G, norms, strict=True)]
-    return (norms, cosines) if _within(cosines) else None
-
-
-def _symmetric(G: list[list[float]]) -> bool:
-    return list(map(list, zip(*G, strict=True))) == G
-
-
-def _within(cosines: list[list[float]]) -> bool:
-    return max(map(max, cosines)) <= 1 + SLACK and min(map(min, cosines)) >= -1 - SLACK
+    C = [[1.0] * len(G) for _ in G]
+    for i, row in enumerate(G):
+        for j in range(i):
+            c = row[j] / norms[i] / norms[j]
+            if row[j] != G[j][i] or not -1 - SLACK <= c <= 1 + SLACK:
+                return None
+            C[i][j] = C[j][i] = c
+    return norms, C
 
 
 def _dot(a: list[float], b: list[float]) -> float:

@@ -48,7 +48,7 @@ def aligned(
         gradients are zero, ``w = p``.
 
     Raises:
-        InputError: a shape, dtype, scale or backend is not as stated, or a preference is negative (read on CPU only).
+        InputError: a shape, dtype, scale or backend is not as stated, or a preference is negative.
 
     Source: Senushkin et al. (2023), equations 10 and 11.
     """
@@ -103,7 +103,7 @@ def config(
         :math:`\omega`: where unit gradients depend on each other, equal angles may not exist and ``converged`` is false.
 
     Raises:
-        InputError: a shape, dtype or backend is not as stated, or a preference is negative (read on CPU only).
+        InputError: a shape, dtype, backend or (on CPU) entry is not as stated, or a preference is negative.
 
     Source: Liu, Chu and Thuerey (2025), equations 2 and 3; in Gramian form since ``pinv(U) = U' pinv(U U')``.
     """
@@ -147,7 +147,7 @@ def imtl_g(
         rounding there is no such direction: the weights are 0 and ``converged`` is false.
 
     Raises:
-        InputError: a shape, dtype or backend is not as stated.
+        InputError: a shape, dtype, backend or (on CPU) entry is not as stated.
 
     Source: Liu et al. (2021), equation 5; the pseudo-inverse extends it to dependent gradients.
     """

@@ -10,14 +10,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from moo_mtl.solvers.inner_products import SLACK, require_inner_products
+from moo_mtl.solvers.backend import plain
+from moo_mtl.solvers.inner_products import SLACK, require_inner_products, symmetric
 from moo_mtl.solvers.normal_form import TOLERANCE, check_gramian
 from moo_mtl.solvers.solution import Solution
 
 
 def applies(gramian: Tensor, present: Tensor | None, backend: str, extra: object) -> bool:
     """Whether this is a batch of three gradients, all there, for the exact kernels."""
-    return present is None and backend == "exact" and extra is None and gramian.shape[-2:] == (3, 3)
+    return plain(present, backend, extra) and gramian.shape[-2:] == (3, 3)
 
 
 def upgrad(gramian: Tensor) -> Solution:
@@ -56,8 +57,7 @@ def _inner_products(G: Tensor, norms: Tensor, cosines: Tensor) -> bool:
     """Whether there is no doubt that these are inner products, or they are not to be looked at."""
     if G.device.type != "cpu" or not G.numel():
         return True
-    mirrored = all(torch.equal(G[..., i, j], G[..., j, i]) for i, j in ((0, 1), (1, 2), (2, 0)))
-    return mirrored and float(cosines.abs().amax()) <= 1 + SLACK and float(norms.amin()) > 0
+    return symmetric(G) and float(cosines.abs().amax()) <= 1 + SLACK and float(norms.amin()) > 0
 
 
 def _lifts(a: Tensor, b: Tensor, between: Tensor, rounding: float) -> tuple[Tensor, Tensor]:

@@ -50,7 +50,7 @@ def cagrad(
         of the direction nearest to :math:`g_0`.
 
     Raises:
-        InputError: ``c`` is negative, or a shape, dtype or backend is not as stated.
+        InputError: ``c`` is negative, or a shape, dtype, backend or (on CPU) entry is not as stated.
         SolverError: the CVXPY program has no solution.
 
     Source: Liu et al. (2021), equations 3 and 4.
@@ -68,7 +68,7 @@ def cagrad(
         return alone
     if chunks.apart(gramian, present, backend, extra_constraints):
         return chunks.one_by_one(lambda member: cagrad(member, c), gramian)
-    if extra_constraints is None and chunks.many(gramian, present, backend):
+    if chunks.many(gramian, present, backend, extra_constraints):
         return chunks.in_chunks(lambda part: cagrad(part, c), gramian)
     form = normal_form(gramian, present)
     if wants_cvxpy(backend, extra_constraints):
@@ -102,7 +102,7 @@ def conicgrad(
         :math:`\min_k g_k^\top d - \tfrac12 \lVert d \rVert^2`; and as gap the distance of that value from its dual bound.
 
     Raises:
-        InputError: ``c`` is outside [0, 1), or a shape, dtype or backend is not as stated.
+        InputError: ``c`` is outside [0, 1), or a shape, dtype, backend or (on CPU) entry is not as stated.
         SolverError: the CVXPY program has no solution.
 
     Source: Hassanpour et al. (2025), the program that their closed form approximates.

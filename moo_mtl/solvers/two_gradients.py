@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from moo_mtl.solvers.backend import plain
 from moo_mtl.solvers.inner_products import require_inner_products, two_inner_products
 from moo_mtl.solvers.normal_form import TOLERANCE, check_gramian
 from moo_mtl.solvers.solution import Solution
@@ -20,7 +21,7 @@ _LEAST = 5e-324  # the smallest positive number: in its place a gradient of leng
 
 def applies(gramian: Tensor, present: Tensor | None, backend: str, extra: object) -> bool:
     """Whether this is a batch of two gradients, both there, for the exact kernels."""
-    return present is None and backend == "exact" and extra is None and gramian.shape[-2:] == (2, 2)
+    return plain(present, backend, extra) and gramian.shape[-2:] == (2, 2)
 
 
 def upgrad(gramian: Tensor) -> Solution:

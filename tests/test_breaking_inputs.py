@@ -1,0 +1,106 @@
+"""Attempts to break what takes a tensor: matrices that are no Gramian, shapes that do not fit, and what is no tensor at all."""
+
+import pytest
+import torch
+
+from moo_mtl import certify, solvers
+from moo_mtl.certificate import estimate
+from moo_mtl.errors import InputError
+
+SOLVERS = {
+    "min_norm": solvers.min_norm,
+    "dualproj": solvers.dualproj,
+    "upgrad": solvers.upgrad,
+    "nash": solvers.nash,
+    "fairgrad": lambda gramian, **options: solvers.fairgrad(gramian, 2.0, **options),
+    "cagrad": lambda gramian, **options: solvers.cagrad(gramian, 0.4, **options),
+    "conicgrad": lambda gramian, **options: solvers.conicgrad(gramian, 0.3, **options),
+    "aligned": solvers.aligned,
+    "config": solvers.config,
+    "imtl_g": solvers.imtl_g,
+    "certify": certify,
+}
+SIZES = [(2, ()), (2, (9,)), (3, ()), (3, (9,)), (5, (2,)), (7, ()), (12, (9,)), (65, ())]  # each has a path of its own
+
+
+def gramians(K, batch):
+    rows = torch.randn(*batch, K, K + 1, generator=torch.Generator().manual_seed(K), dtype=torch.float64)
+    G = rows @ rows.mT
+    return (G + G.mT) / 2
+
+
+def with_entry(G, i, j, entry):
+    """One entry of the last member, as a multiple of the product of two lengths."""
+    G = G.clone()
+    last = G.reshape(-1, *G.shape[-2:])[-1]
+    last[i, j] = entry * (last[i, i] * last[j, j]).sqrt()
+    return G
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(("K", "batch"), SIZES)
+@pytest.mark.parametrize("name", SOLVERS)
+def test_what_is_no_gramian_is_refused(name, K, batch, masked):
+    """Whichever path answers: a mirror image that differs, an entry above two lengths, a square below zero."""
+    G = gramians(K, batch)
+    options = {"present": torch.ones(*batch, K, dtype=torch.bool)} if masked else {}
+    jacobian = torch.randn(*batch, K, K, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    negative = G.clone()
+    negative[..., -1, -1] = -negative[..., 0, 0]
+    zeros = torch.zeros_like(G)
+    zeros[..., 0, 1] = zeros[..., 1, 0] = 1.0
+    for wrong, sentence in (
+        (jacobian, "expected a symmetric matrix; pass J @ J.mT"),
+        (with_entry(G, -1, 0, 0.9), "expected a symmetric matrix"),
+        (with_entry(with_entry(G, -1, 0, 1.1), 0, -1, 1.1), "above the product of two lengths"),
+        (negative, "above the product|expected a squared length"),
+        (zeros, "above the product"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            SOLVERS[name](wrong, **options)
+
+
+@pytest.mark.parametrize(("K", "batch"), SIZES)
+@pytest.mark.parametrize("name", SOLVERS)
+def test_rounding_is_not_refused(name, K, batch):
+    """Mirror images that differ in the last digits of float32, equal gradients, and lengths that rounding made negative."""
+    G = gramians(K, batch)
+    noise = torch.randn(G.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    rows = torch.ones(*batch, K, 3, dtype=torch.float64) / 3
+    shortest = G.clone()
+    shortest[..., 0, :] = shortest[..., :, 0] = 0.0
+    shortest[..., 0, 0] = -1e-17
+    for right in (G * (1 + 1e-6 * noise), (rows @ rows.mT) * (1 + 1e-15 * noise), shortest, G.float(), G * 1e-280):
+        SOLVERS[name](right)
+
+
+def test_half_precision_has_its_own_rounding():
+    G = gramians(4, (50,))
+    for narrow in (torch.float16, torch.bfloat16):
+        certify((G / 32).to(narrow) * (1 + torch.finfo(narrow).eps))
+
+
+@pytest.mark.parametrize("held", [torch.nan, 7.0])
+def test_an_absent_task_may_hold_anything(held):
+    G = gramians(3, (4,))
+    present = torch.tensor([True, True, False])
+    expected = solvers.min_norm(G, present=present)
+    G[:, 2] = held
+    torch.testing.assert_close(solvers.min_norm(G, present=present), expected)
+
+
+def test_the_estimate_takes_products_of_two_batches():
+    """They are not symmetric, and the squares on their diagonal may be negative."""
+    cross = torch.tensor([[-1.0, 2.0], [0.5, 3.0]], dtype=torch.float64)
+    assert estimate(cross, torch.tensor([1.0, 0.0], dtype=torch.float64)).upper == -1.0
+
+
+@pytest.mark.parametrize("name", ["min_norm", "dualproj", "certify"])
+def test_batches_that_do_not_fit_are_refused(name):
+    with pytest.raises(InputError, match=r"present: found batch \[2\], expected that of the Gramians, \[9\]"):
+        SOLVERS[name](gramians(3, (9,)), present=torch.ones(2, 3, dtype=torch.bool))
+    wrong = torch.ones(2, 3, dtype=torch.float64)
+    with pytest.raises(InputError, match=r"found batch \[2\], expected that of the Gramians, \[9\]"):
+        solvers.dualproj(gramians(3, (9,)), wrong)
+    with pytest.raises(InputError, match=r"weights: found shape \[2, 3\] for Gramians of batch \[\]"):
+        certify(gramians(3, ()), weights=wrong)
