@@ -33,7 +33,7 @@ def draw(path: Path) -> Path:
     Raises:
         RunError: it cannot be written.
     """
-    with figure(path, venue="screen", columns=2, aspect=0.44, ncols=2, sharex=True, sharey=True) as axes:
+    with figure(path, venue="screen", columns=2, aspect=0.375, ncols=2, sharex=True, sharey=True) as axes:
         _panel(axes[0], ROWS, "gradients of $\\ell_1$ and $\\ell_2$")
         _panel(axes[1], ROWS / LOSSES[:, None], "gradients of $\\log \\ell_1$ and $\\log \\ell_2$")
         axes[0].legend(loc="lower right", ncols=2)
