@@ -74,15 +74,15 @@ def hybrid(
     the search; the points returned are evaluated once more, for their certificates.
 
     Args:
-        problem: with a box.
-        rule: takes its preference as a ray from the ideal point, as in ``fill``: ``soft-modified-tchebycheff`` with mu = 0.05.
-        algorithm: one of ``fronts.reference.ALGORITHMS``; by default it, its population and the shares are ``FEW_LOSSES``, or
-            ``MANY_LOSSES`` from four losses on.
-        n: how many points.
-        evaluations: in total, at most.
-        shares: of them, for the first trajectories and for evolution; the rest fills.
-        population: of the algorithm.
-        seed: of all parts.
+        problem: one with a box.
+        rule: one whose preference is a ray from the ideal point, as in ``fill``: ``soft-modified-tchebycheff`` with mu = 0.05.
+        algorithm: one of ``fronts.reference.ALGORITHMS``. By default the algorithm, its population and the shares are those of
+            ``FEW_LOSSES``, or from four losses on those of ``MANY_LOSSES``.
+        n: number of points returned.
+        evaluations: budget in total; it is never exceeded.
+        shares: parts of the budget for the first trajectories and for evolution; the rest fills holes.
+        population: size of the algorithm's population.
+        seed: of all random numbers.
 
     Raises:
         InputError: the algorithm is unknown, the problem has no box, the shares are no shares, the evaluations are too few, or

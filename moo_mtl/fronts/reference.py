@@ -68,10 +68,10 @@ def reference(
         problem: one of ours; a traced one needs a box.
         algorithm: one of ``ALGORITHMS``, to have the front traced whatever else is known; by default NSGA-II for two
             losses and NSGA-III for more, where nothing else is known.
-        n: points of an exact front.
-        population: of the algorithm.
-        generations: of the algorithm.
-        seed: of the algorithm.
+        n: number of points of an exact front.
+        population: size of the algorithm's population.
+        generations: number of generations the algorithm runs.
+        seed: of the algorithm's random numbers.
         cache: folder of traced fronts; by default ``moo_mtl/fronts`` below ``$XDG_CACHE_HOME`` or ``~/.cache``.
 
     Raises:

@@ -37,17 +37,19 @@ def trace_front(
     """Follow a rule to one point for each preference, in one call of ``trace``.
 
     Args:
-        problem: what is minimised.
-        rule: any; of a rule that follows no preference (MGDA, MOO-SVGD, hypervolume) only the number of preferences is used.
-        preferences: ``[N, K]``, in the rule's own sense.
-        starts: ``[N, D]``, one for each; by default drawn uniformly from the box, or without
-            one the problem's own, in turn.
-        steps: how many.
-        lr: learning rate, a number or a function of the step; in shares of the box with ``units``.
-        optimizer: as in ``trace``.
-        betas: Adam's.
-        inset: the box is narrowed by this share of its width on every side while stepping (see ``in_units``); at the end a
-            variable that stands there, and that all losses want further, is put on its bound if no loss gets worse by it.
+        problem: whose losses are minimised.
+        rule: any. A rule that follows no preference (MGDA, MOO-SVGD, hypervolume) ends in as many points as there are
+            preferences.
+        preferences: ``[N, K]``; what they mean is the rule's affair.
+        starts: ``[N, D]``, one for each preference. By default they are drawn uniformly from the box; a problem without one
+            gives its own starts, in turn.
+        steps: number of steps to take.
+        lr: learning rate, a number or a function of the step; with ``units``, as a share of the box's width.
+        optimizer: ``"sgd"`` or ``"adam"``, as in ``trace``.
+        betas: decay rates of Adam's two averages.
+        inset: while stepping, the box is narrower by this share of its width on every side (see ``in_units``). At the end, a
+            variable that stands at the narrower bound and that all losses push further is put on the bound itself, if no loss
+            gets worse.
         units: whether to step in units of the box and of the front.
         seed: of the starts and of the rule.
 

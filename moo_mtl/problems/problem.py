@@ -126,8 +126,8 @@ def from_function(
 
     Args:
         f: computes all members of a batch at once.
-        n_tasks: K.
-        n_dim: D.
+        n_tasks: K, the number of losses.
+        n_dim: D, the number of variables.
         bounds: lower and upper ends, each one number or D of them.
         ref_point: reference point for the hypervolume, K numbers.
         name: for messages and figures; by default the function's own.

@@ -50,29 +50,29 @@ def trace(
     r"""Follow a rule from many starts at once: :math:`x \leftarrow x - \eta\, d(x)`, or Adam on d. All in float64.
 
     Args:
-        problem: what is minimised.
-        rule: gives the direction; sees every start, and every preference, as a batch member.
-        starts: ``[..., D]``.
-        steps: how many.
-        lr: learning rate, a number or a function of the step counted from 1; or ``[R]``, one for each entry of the first batch
-            dimension.
-        optimizer: ``"sgd"`` is plain descent.
-        betas: Adam's.
-        clip: longest direction, before the optimiser.
-        scale: each variable's unit for the optimiser's displacement, at least 0, of a shape that broadcasts to the batch's
-            ``[..., D]``: trajectories and variables that need steps of different lengths share one call.
-        box: how a bounded problem keeps to its bounds; ``None`` ignores them.
-        preferences: ``[P..., K]``; each is tried from every start, and the batch is ``[P..., ...]``.
-        paired: preferences ``[..., K]`` belong to the starts one by one instead, and the batch is that of the starts.
+        problem: whose losses are minimised.
+        rule: weighs the gradients. Every start, and every preference, is one member of the batch that it sees.
+        starts: starting points, ``[..., D]``.
+        steps: number of steps to take.
+        lr: learning rate: a number, a function of the step counted from 1, or ``[R]`` with one number for each entry of the
+            first batch dimension.
+        optimizer: ``"sgd"`` for plain gradient descent, or ``"adam"``.
+        betas: decay rates of Adam's two averages.
+        clip: a longer direction is shortened to this length before the optimiser sees it.
+        scale: factors on the optimiser's steps, at least 0, of a shape that broadcasts to ``[..., D]``. With them, trajectories
+            and variables that need steps of different lengths can share one call.
+        box: how a bounded problem is kept within its bounds; ``None`` ignores them.
+        preferences: ``[P..., K]``. Each is tried from every start, and the batch is ``[P..., ...]``.
+        paired: instead, the preferences ``[..., K]`` belong to the starts one by one, and the batch is that of the starts.
         gradient_noise: standard deviation of normal noise on every entry of the Jacobian that the rule sees.
-        record_every: steps between recorded points; the start and the end are always recorded.
-        certify_every: recorded points between certificates; the end is always certified, and with 0 the end alone.
-        until: a trajectory stops at a certificate whose upper bound is at most this.
-        epoch_steps: steps that make an epoch, for rules that follow epochs.
-        seed: of all randomness; each batch member has a stream of its own, so that more members change none. Or int64 ``[R]``:
-            each entry of the first batch dimension is then a run with the streams that it would have alone.
+        record_every: record every so many steps; the start and the end are always recorded.
+        certify_every: certify every so many recorded points; the end is always certified, and with 0 nothing else.
+        until: a trajectory stops at the first certificate whose upper bound is at most this.
+        epoch_steps: number of steps in an epoch, for rules that follow epochs.
+        seed: of all random numbers. Each member of the batch has a stream of its own, so adding members changes no other. With
+            int64 ``[R]``, each entry of the first batch dimension has the streams that it would have in a run by itself.
         device: where to compute; by default where ``starts`` are.
-        resume: what ``checkpoint`` was given; the result is then bit-identical to that of an uninterrupted run.
+        resume: the state that ``checkpoint`` was given; the result is bit-identical to that of an uninterrupted run.
         checkpoint: called at each recorded point with the whole state as a flat dict of tensors, which later steps overwrite.
         progress: called with the number of steps taken, at each recorded point.
 

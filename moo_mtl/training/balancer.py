@@ -73,20 +73,22 @@ class Balancer:
             rule: from ``rules.get``, ``rules.compose``, or one of your own.
             shared: the module, or the parameters, that all tasks share. Every other parameter behind the losses
                 belongs to its task.
-            heads: what those others receive: what the rule's paper says, the raw gradient (``"raw"``), the slope of
-                the loss transform (``"loss"``), or the whole weight (``"weighted"``).
-            engine: how per-task gradients are found. ``"auto"`` looks at the first step's graph and says in ``chosen`` what it
-                took and why. ``"features"`` looks at the MGDA-UB bound; ``"products"`` is exact at the first step and then
-                follows, at a cost that does not grow with K, as closely as ``report.gap`` says; all others are exact.
+            heads: factor on the gradients of those others: what the rule's paper says (``"paper"``), 1 (``"raw"``), the slope
+                of the loss transform (``"loss"``), or the whole weight (``"weighted"``).
+            engine: how per-task gradients are computed. ``"auto"`` looks at the graph of the first step; ``chosen`` then says
+                what it took, and why. ``"features"`` uses the gradients of the shared features instead (MGDA-UB, a bound).
+                ``"products"`` is exact at the first step; later steps start from the last weights, at a cost that does not
+                grow with K, and ``report.gap`` says how exact they are. All others are exact.
             gramian_of: the part of ``shared`` that the rule looks at (GradNorm, IMTL-G: the last shared layer); the
                 weights act on all.
-            groups: a partition of ``shared``, each part with a Gramian and weights of its own.
-            every: steps for which weights are kept before the rule looks again.
+            groups: a partition of ``shared``; each group has a Gramian and weights of its own.
+            every: number of steps for which weights are kept before the rule is asked again.
             certify_every: steps between certificates of the mini-batch gradients; 0 for none.
-            nonfinite: raise an error at a loss or gradient that is not finite, or skip the step and count it in ``skipped``.
-            seed: of the numbers that random rules draw.
-            across: the processes that train copies of the model, each on its part of every batch. The step is that of one
-                process on the joint batch, in all of them.
+            nonfinite: what to do at a loss or gradient that is not finite: ``"raise"`` an error, or ``"skip"`` the step and
+                count it in ``skipped``.
+            seed: of the random numbers that some rules draw.
+            across: the processes that train copies of the model, each on its part of every batch. All of them take the step
+                that one process would take on the joint batch.
 
         Raises:
             InputError: an option is unknown, parameters are missing, or the options exclude each other.

@@ -40,17 +40,17 @@ class StackTrainer:
     then see the same batches. A population rule takes the last dimension for its population.
 
     Args:
-        stack: of networks; trained in place.
-        tasks: at least one.
-        rule: what weighs the tasks; none that learns from losses after a step, or that multiplies independent batches.
+        stack: the networks, trained in place.
+        tasks: what they learn, at least one.
+        rule: weighs the tasks. Rules that learn from the losses after a step, or multiply independent batches, are refused.
         epochs: number of passes over the training data.
-        batch_size: of examples; ``None`` is all at once.
+        batch_size: number of examples in a batch; ``None`` for all at once.
         optimizer: ``"sgd"`` or ``"adam"``.
         lr: a number, a function of the step counted from 1, or a tensor of numbers for the members.
         seeds: integers, of the data order and of ``Dirichlet``; by default 0 for all.
         preference: ``[..., K]``, or ``Dirichlet`` to draw one for each seed and step. It reaches the rule, and a network that
             takes a preference as its second argument (``conditioned``).
-        rays: ``[P, K]``, at which a conditioned network is judged.
+        rays: preferences ``[P, K]`` at which a conditioned network is judged.
         select: from validation losses ``[..., K]`` (with rays ``[..., P, K]``) to a score of the stack or of its leading
             dimensions, the lower the better: the parameters of the best epoch are kept. ``None`` keeps the last.
         validate_every: epochs between looks at the validation data.

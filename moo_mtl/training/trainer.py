@@ -28,38 +28,39 @@ class Trainer(Settings):
     Args:
         model: inputs to a mapping from each task's name to its output. It is trained in place.
         tasks: at least one; with one task and the rule ``equal`` this is ordinary single-task training.
-        rule: what weighs the tasks. One that multiplies gradients of independent batches (``Needs.CROSS``) is shown the two
+        rule: weighs the tasks. One that multiplies gradients of independent batches (``Needs.CROSS``) is shown the two
             halves of each batch, and the first half gives the step.
         epochs: number of passes over the training data.
-        batch_size: of examples; ``None`` is the whole training set at once. Loaders have their own.
+        batch_size: number of examples in a batch; ``None`` for the whole training set at once. Loaders make their own batches.
         optimizer: ``"sgd"``, ``"adam"``, ``"adamw"``, or a function from the parameters to an optimiser.
         lr: learning rate, a number or a function of the step counted from 1; not needed where ``optimizer`` is a function.
-        momentum: of SGD.
-        weight_decay: of the optimisers chosen by name.
-        seed: of the data order, of dropout and of rules that draw; the initial parameters are those that ``model`` has.
+        momentum: of SGD, if ``optimizer`` is a name.
+        weight_decay: of the optimiser, if ``optimizer`` is a name.
+        seed: of the order of the data, of dropout, and of rules that draw random numbers. The initial parameters are those that
+            ``model`` comes with.
         shared: the parameters on which the tasks' gradients are compared; by default those of ``model.trunk``, or all
             parameters of a model without such a part.
-        heads: factor on the gradients of each task's own parameters, see ``Balancer``.
-        engine: how gradients are computed, see ``Balancer``.
-        gramian_of: parameters of the Gramian, see ``Balancer``.
+        heads: factors on the gradients of each task's own parameters, see ``Balancer``.
+        engine: how per-task gradients are computed, see ``Balancer``.
+        gramian_of: the part of ``shared`` that the rule looks at, see ``Balancer``.
         every: number of steps for which weights are kept, see ``Balancer``.
         preference: one number per task, for rules that follow one.
-        clip: longest gradient of all parameters together, after balancing.
-        accumulate: pass every batch in so many parts, whose rows are added up: the step of the whole batch for the memory of
-            a part. Engines without rows refuse.
+        clip: the gradient of all parameters together is shortened to this length where it is longer, after balancing.
+        accumulate: number of parts in which each batch is passed. Their gradients are added up, so the step is that of the
+            whole batch, with the memory of one part. Engines that hold no gradients refuse.
         precision: ``"full"``, or ``"bf16"`` or ``"fp16"`` for mixed precision (autocast, for ``"fp16"`` with a gradient
             scaler): parameters, losses and all that a rule sees keep float32's digits. Scores and certificates are in full.
         scheduler: a function from the optimiser to a scheduler of torch, which steps after every epoch; ``schedules.get`` has
             some by name.
-        average: keep an exponential average of the parameters that forgets ``1 - average`` of itself at every step; it is what
-            validation sees, and what the model is left with.
+        average: decay of an exponential average of the parameters, as in 0.999. If given, validation sees the average, and the
+            model is left with it.
         certify_every: steps between half-batch estimates of Pareto-stationarity; 0 for none. The full training set and the
             validation set are always certified at the end. None of this counts into step times or changes the training.
         until: stop after the first epoch in which every task's mean training loss is below this.
         select: which epoch's parameters to keep when there are validation data: ``"loss"`` (lowest geometric mean of the
             losses), ``"metric"`` (best mean of each task's first metric), or a function of ``Scores`` and tasks whose lowest
             value is best.
-        patience: stop after so many epochs in a row in which validation has seen no better one.
+        patience: stop after so many epochs in a row without a better one on the validation data.
         log_every: steps between lines of the step log; 0 for none. Logging changes no step.
         tensorboard: whether the log is written as TensorBoard's event files as well.
         distributed: whether the processes that ``torch.distributed`` has joined train this model together. Each reads the same
@@ -69,7 +70,8 @@ class Trainer(Settings):
         dtype: of parameters and inputs; by default the model's.
 
     Raises:
-        InputError: an empty or duplicate list of tasks, a number out of range, an unknown name, or a rule that is none.
+        InputError: the list of tasks is empty or names one twice, a number is out of range, a name is unknown, or the rule is
+            no rule.
     """
 
     def fit(
