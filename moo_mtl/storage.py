@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,7 @@ def prepare(folder: Path) -> None:
 
 
 def write(file: Path, save: Callable[[Path], object], *, durable: bool = True) -> None:
-    """Let ``save`` write a file beside its place, and rename it onto it.
+    """Let ``save`` write a file beside its place, and rename it onto it. Processes that write one file take turns.
 
     Args:
         file: its place.
@@ -50,12 +52,30 @@ def write(file: Path, save: Callable[[Path], object], *, durable: bool = True) -
         durable: wait until the content is on the disk before the rename, so that not even a power failure leaves half of it.
             One who writes thousands of files does better to call ``os.sync`` once.
     """
-    part = file.with_name(f"{PART}{file.name}")
-    save(part)
-    if durable:
-        with part.open("rb") as stream:
-            os.fsync(stream.fileno())
-    part.replace(file)
+    with _held(file.with_name(f"{PART}{file.name}")) as part:
+        save(part)
+        if durable:
+            with part.open("rb") as stream:
+                os.fsync(stream.fileno())
+        part.replace(file)
+
+
+@contextmanager
+def _held(part: Path) -> Iterator[Path]:
+    """Hold the lock of a file that is about to be renamed; who waited for it finds it gone, and opens another."""
+    while True:
+        with part.open("ab") as opened:
+            fcntl.flock(opened, fcntl.LOCK_EX)
+            if _is(opened.fileno(), part):
+                yield part
+                return
+
+
+def _is(opened: int, file: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(opened), file.stat())
+    except FileNotFoundError:
+        return False
 
 
 def save(file: Path, content: Callable[[Path], object]) -> None:

@@ -3,6 +3,9 @@
 import json
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -136,6 +139,34 @@ def test_files_appear_whole_or_not_at_all(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         storage.write(file, killed)
     assert json.loads(file.read_text()) == {"a": 1}
+
+
+def test_writers_of_one_file_take_turns(tmp_path):
+    """Such as two commands that draw one figure: the second begins when the first is done, and its content stays."""
+    file, writing, finish, order = tmp_path / "figure.tex", threading.Event(), threading.Event(), []
+
+    def first(part: Path) -> None:
+        part.write_text("first, ")
+        writing.set()
+        assert finish.wait(60)
+        with part.open("a") as more:
+            more.write("and whole")
+
+    def second(part: Path) -> None:
+        order.append(file.read_text())
+        part.write_text("second")
+
+    with ThreadPoolExecutor() as pool:
+        one = pool.submit(storage.write, file, first)
+        assert writing.wait(60)
+        two = [pool.submit(storage.write, file, second) for _ in range(3)]
+        time.sleep(0.2)
+        assert order == []
+        finish.set()
+        for writer in (one, *two):
+            writer.result(60)
+    assert order == ["first, and whole", "second", "second"]
+    assert [file.name for file in tmp_path.iterdir()] == ["figure.tex"]
 
 
 HOLDER = """
