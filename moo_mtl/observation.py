@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError, NonFiniteError
+from moo_mtl.tensors import sums_finite
 
 
 class Needs(Flag):
@@ -111,8 +112,8 @@ def require_finite(obs: Observation, who: str) -> None:
         return
     rows = obs.rows if obs.gramian is None else None  # their squares stand on the Gramian's diagonal
     tensors = [tensor for tensor in (obs.losses, rows, obs.gramian, obs.cross) if tensor is not None]
-    if bool(torch.stack([tensor.sum().double() for tensor in tensors]).isfinite().all()):
-        return  # a sum is finite only if all its terms are
+    if sums_finite(tensors):
+        return
     mask = obs.mask
     pairs = mask[..., :, None] & mask[..., None, :]
     for what, tensor, seen in (

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from moo_mtl import Balancer, rules, solvers
-from moo_mtl.engines import ENGINES, NotBatchedError, features, layered, leaves, looped, vmapped
+from moo_mtl.engines import ENGINES, Behind, NotBatchedError, features, layered, looped, vmapped
 from moo_mtl.engines.convolution import convolution_at
 from moo_mtl.engines.products import products
 from moo_mtl.errors import InputError
@@ -25,7 +25,7 @@ def built(name):
     torch.manual_seed(0)
     shared, losses = NETWORKS[name]()
     ours = {id(parameter) for parameter in shared}
-    own = [leaf for leaf in leaves([losses()]) if id(leaf) not in ours]
+    own = [leaf for leaf in Behind.of(losses()).leaves if id(leaf) not in ours]
     return shared, own, losses
 
 

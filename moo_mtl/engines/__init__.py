@@ -3,7 +3,7 @@
 from moo_mtl.engines.choose import ENGINES, Choice, choose
 from moo_mtl.engines.distributed import Processes, reduced
 from moo_mtl.engines.features import features
-from moo_mtl.engines.graph import leaves
+from moo_mtl.engines.graph import Behind
 from moo_mtl.engines.layered import layered
 from moo_mtl.engines.look import Engine, Look
 from moo_mtl.engines.looped import looped
@@ -12,6 +12,7 @@ from moo_mtl.engines.vmapped import vmapped
 
 __all__ = [
     "ENGINES",
+    "Behind",
     "Choice",
     "Engine",
     "Look",
@@ -20,7 +21,6 @@ __all__ = [
     "choose",
     "features",
     "layered",
-    "leaves",
     "looped",
     "reduced",
     "vmapped",

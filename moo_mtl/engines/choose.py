@@ -10,11 +10,10 @@ from torch import Tensor
 from moo_mtl.engines.convolution import narrow_convolutions
 from moo_mtl.engines.dense import dense_layers, multiplications, saved
 from moo_mtl.engines.features import features
-from moo_mtl.engines.graph import anatomy, operations
+from moo_mtl.engines.graph import Behind, anatomy, operations
 from moo_mtl.engines.layered import layered
 from moo_mtl.engines.look import Engine
 from moo_mtl.engines.looped import looped
-from moo_mtl.engines.passes import reentrant
 from moo_mtl.engines.products import products
 from moo_mtl.engines.vmapped import vmapped
 from moo_mtl.errors import InputError
@@ -67,7 +66,7 @@ def choose(name: str, losses: Tensor, shared: Sequence[Tensor], rule: str, needs
             )
         if what is not None and name not in _WITH_ROWS:
             raise InputError(f"engine {name!r} never holds the rows that {what}; use 'looped', 'vmapped' or 'auto'")
-        if name != "looped" and reentrant(losses):
+        if name != "looped" and Behind.of(losses).hidden:
             raise InputError(
                 f"engine {name!r} reads the graph, and a re-entrant checkpoint hides its parameters from it; "
                 f"use 'looped' or 'auto', or checkpoint with use_reentrant=False"
@@ -86,7 +85,7 @@ def choose(name: str, losses: Tensor, shared: Sequence[Tensor], rule: str, needs
 
 
 def _by_graph(losses: Tensor, shared: Sequence[Tensor], rows_for: str | None) -> Choice:
-    if reentrant(losses):
+    if Behind.of(losses).hidden:
         return Choice("looped", "a re-entrant checkpoint hides its parameters from the graph")
     if _sparse(losses, shared):
         return Choice("looped", "an embedding of the trunk has sparse gradients, which are written out one task at a time")

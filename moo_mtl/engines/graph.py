@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
@@ -43,10 +43,28 @@ def operations(outputs: Iterable[Tensor]) -> Iterator[Node]:
                 waiting.append(below)
 
 
-def leaves(outputs: Iterable[Tensor]) -> list[Tensor]:
-    """The leaf tensors behind ``outputs`` whose ``.grad`` a backward pass would fill, in a fixed order."""
-    found = (getattr(node, "variable", None) for node in operations(outputs))
-    return list({id(leaf): leaf for leaf in found if leaf is not None}.values())
+class Behind(NamedTuple):
+    """What stands behind losses, read in one walk, for a step that has both questions.
+
+    Attributes:
+        leaves: the tensors whose ``.grad`` a backward pass would fill, each once, in a fixed order.
+        hidden: whether a re-entrant checkpoint keeps others from being seen; their gradients then appear in ``.grad`` alone.
+    """
+
+    leaves: Sequence[Tensor]
+    hidden: bool
+
+    @classmethod
+    def of(cls, losses: Tensor) -> Behind:
+        """What is behind ``losses``."""
+        found, hidden = {}, False
+        for node in operations([losses]):
+            leaf = getattr(node, "variable", None)
+            if leaf is not None:
+                found[id(leaf)] = leaf
+            elif node.name() == "CheckpointFunctionBackward":
+                hidden = True
+        return cls(list(found.values()), hidden)
 
 
 @dataclass(frozen=True)

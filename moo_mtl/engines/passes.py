@@ -11,13 +11,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from moo_mtl.engines.graph import Root, operations
+from moo_mtl.engines.graph import Root
 from moo_mtl.errors import InputError
-
-
-def reentrant(losses: Tensor) -> bool:
-    """Whether a re-entrant checkpoint hides parameters from the graph; its gradients then appear in ``.grad`` alone."""
-    return any(node.name() == "CheckpointFunctionBackward" for node in operations([losses]))
 
 
 @contextmanager
@@ -58,7 +53,7 @@ def gradients(
         wanted: leaves.
         seeds: the gradient at each root.
         retain_graph: keep the graph for another pass.
-        hidden: whether the graph is ``reentrant``.
+        hidden: whether a re-entrant checkpoint hides parameters from the graph (``Behind``).
 
     Raises:
         InputError: the graph hides a parameter that is not wanted; the pass would fill its ``.grad`` unweighed.

@@ -54,7 +54,8 @@ class Stage:
         """Rows of ``parameters``, ``[K, D]``, and a view ``[K, D_p]`` of each, by ``id``: 0 for those outside the common
         part, and yet to be written for the rest.
         """
-        rows, parts = empty_rows(parameters, losses.shape[:-1], len(losses), losses)
+        rows = empty_rows(parameters, losses.shape[:-1], len(losses), losses)
+        parts = rows.split([parameter.numel() for parameter in parameters], dim=-1)
         views, reached = dict(zip(map(id, parameters), parts, strict=True)), set(map(id, self.reached))
         for leaf, view in views.items():
             if leaf not in reached:

@@ -7,6 +7,7 @@ backward pass is needed, and the weights on the raw gradients are :math:`c \, \v
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -103,7 +104,7 @@ class Composition(Rule[Slots]):
     heads: Heads
     min_tasks: int = 1
 
-    @property
+    @cached_property
     def needs(self) -> Needs:  # type: ignore[override]
         solving = self.solve.needs | (self.scale.needs if self.scale else Needs(0))
         raw = Needs(0)

@@ -25,6 +25,7 @@ class Batch:
             observing changes no step.
         part: what backward passes start from where it is not ``losses``: the losses of this process's part of the batch.
         seed: the gradient that each loss has of itself: the factor of a gradient scaler, times this process's share.
+        hidden: what ``engines.Behind`` says of the losses; ``None`` where nobody has walked their graph yet.
     """
 
     losses: Tensor
@@ -34,6 +35,7 @@ class Batch:
     stepped: bool = True
     part: Tensor | None = None
     seed: Tensor | None = None
+    hidden: bool | None = None
 
     @property
     def graph(self) -> Tensor:

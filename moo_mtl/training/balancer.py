@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from moo_mtl.engines import Choice, Processes, leaves
+from moo_mtl.engines import Behind, Choice, Processes
 from moo_mtl.errors import InputError, NonFiniteError
 from moo_mtl.observation import Needs
 from moo_mtl.rules.rule import Rule
@@ -204,10 +204,11 @@ class Balancer:
         present = count > 0 if counts is not None and count is not None else present
         scale = None if scaler is None else scaler.scale(torch.ones((), device=values.device))
 
-        behind = leaves([values])
+        behind = Behind.of(values)
         if self.step == 0 or present is None:  # later those present may do without the trunk
-            require_reached(behind, values, columns)
-        batch = Batch(values, present, own_parameters(behind, columns, self.across), seed=scale)
+            require_reached(behind, columns)
+        own = own_parameters(behind.leaves, columns, self.across)
+        batch = Batch(values, present, own, seed=scale, hidden=behind.hidden)
         if self.across is not None and count is not None:
             batch, count = joint(batch, count, self.across)
         asked = replace(self._asked(), scale=scale, preference=preference, retain_graph=retain_graph)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from moo_mtl.engines import Look, Processes
-from moo_mtl.engines.graph import roots
-from moo_mtl.engines.passes import reentrant, strided, unspent, weighted_sum
+from moo_mtl.engines.graph import Behind, roots
+from moo_mtl.engines.passes import strided, unspent, weighted_sum
 from moo_mtl.errors import InputError
 from moo_mtl.rules.rule import Weighing
 from moo_mtl.training.accumulation import Batch
@@ -60,7 +60,7 @@ def one_pass(
     if columns.groups is not None:
         raise InputError("Balancer: groups= needs a rule that looks at gradients; this one gives every group the same weights")
     shared, own, starts = list(columns.shared), list(batch.own), roots(batch.graph, batch.here)
-    hidden, dtype = reentrant(batch.graph), batch.graph.dtype
+    hidden, dtype = Behind.of(batch.graph).hidden if batch.hidden is None else batch.hidden, batch.graph.dtype
     weights = weighing.weights.to(dtype)
     together, alone = (own, []) if weighing.weights is heads else ([], own)
     if batch.seed is not None:

@@ -74,7 +74,7 @@ class Looking:
             return at_features(batch.graph, self.shared, batch.own, retain_graph, batch.here, batch.seed, features)
         if engine is looped and not gathering and not self.rule.needs & _ROWS and batch.losses.device.type == "cpu":
             # Nobody sees the rows after the step, so the next one may write over them. An accelerator's allocator keeps them.
-            look = looped(batch.graph, self.shared, batch.own, retain_graph, batch.here, batch.seed, self._rows)
+            look = looped(batch.graph, self.shared, batch.own, retain_graph, batch.here, batch.seed, self._rows, batch.hidden)
             self._rows = look.rows
             return look
         return engine(batch.graph, self.shared, batch.own, retain_graph, batch.here, batch.seed)

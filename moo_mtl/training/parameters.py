@@ -8,8 +8,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 
-from moo_mtl.engines import Processes
-from moo_mtl.engines.passes import reentrant
+from moo_mtl.engines import Behind, Processes
 from moo_mtl.errors import InputError
 
 Parameters = nn.Module | Iterable[nn.Parameter]
@@ -123,8 +122,8 @@ class Columns:
 
     def split(self, direction: Tensor) -> list[Tensor]:
         """The direction's part for each shared parameter, in its shape and dtype."""
-        parts = direction.split(self.widths, dim=-1)
-        return [part.reshape(parameter.shape).to(parameter.dtype) for part, parameter in zip(parts, self.shared, strict=True)]
+        parts = zip(direction.split(self.widths, dim=-1), self.shared, strict=True)
+        return [part.reshape_as(parameter).type_as(parameter) for part, parameter in parts]
 
 
 def own_parameters(behind: Sequence[Tensor], columns: Columns, across: Processes | None) -> list[Tensor]:
@@ -164,14 +163,14 @@ def require_as_before(shared: Sequence[Tensor], frozen: Sequence[Tensor]) -> Non
             )
 
 
-def require_reached(behind: Sequence[Tensor], losses: Tensor, columns: Columns) -> None:
+def require_reached(behind: Behind, columns: Columns) -> None:
     """Refuse shared parameters of another model than the one that computed the losses.
 
     Raises:
         InputError: none of them is behind any loss.
     """
     places = columns.places
-    if not any(id(leaf) in places for leaf in behind) and not reentrant(losses):
+    if not behind.hidden and not any(id(leaf) in places for leaf in behind.leaves):
         raise InputError(
             "Balancer: no loss depends on any of the shared parameters; pass as shared the part of the very model that "
             "computed the losses"

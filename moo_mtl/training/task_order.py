@@ -59,14 +59,14 @@ class TaskOrder:
             raise InputError(
                 f"Balancer: losses have shapes {shapes}, expected one number for each task: take the mean over examples"
             )
-        absent = torch.ones_like(next(iter(losses.values())).detach())
-        values = torch.stack([losses.get(name, absent) for name in self.names], dim=-1)
         if present is not None:
             check_present(present, len(self.names))
-        if len(losses) < len(self.names):
-            here = torch.tensor([name in losses for name in self.names], device=values.device).expand(values.shape)
-            present = here if present is None else here & present
-        return values, present
+        if len(losses) == len(self.names):
+            return torch.stack([losses[name] for name in self.names], dim=-1), present
+        absent = torch.ones_like(next(iter(losses.values())).detach())
+        values = torch.stack([losses.get(name, absent) for name in self.names], dim=-1)
+        here = torch.tensor([name in losses for name in self.names], device=values.device).expand(values.shape)
+        return values, here if present is None else here & present
 
     def name_in(self, error: MooMtlError) -> None:
         """Call tasks by name in an error from a rule, which knows them by number alone."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from moo_mtl.rules.rule import Weighing
 from moo_mtl.state import keep_where
+from moo_mtl.tensors import sums_finite
 
 
 class Unread:
@@ -32,15 +32,17 @@ class Unread:
 
 
 def all_finite(tensors: Iterable[Tensor | None]) -> Tensor:
-    """Whether every entry is, ``[]`` bool. Where branching is free, on a CPU, a finite sum tells at a third of the cost."""
+    """Whether every entry is, ``[]`` bool."""
     given = [tensor for tensor in tensors if tensor is not None]
-    if given[0].device.type == "cpu" and math.isfinite(sum(float(tensor.sum()) for tensor in given)):
+    if given[0].device.type == "cpu" and sums_finite(given):
         return torch.tensor(True)
     return torch.stack([tensor.isfinite().all() for tensor in given]).all()
 
 
 def losses_finite(losses: Tensor, present: Tensor | None) -> Tensor:
     """Whether the losses of the tasks present are finite, ``[]`` bool."""
+    if losses.device.type == "cpu" and sums_finite([losses.detach()]):
+        return torch.tensor(True)
     finite = losses.detach().isfinite()
     return (finite if present is None else finite | ~present).all()
 
