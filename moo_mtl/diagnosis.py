@@ -25,7 +25,7 @@ def sections() -> Iterator[Section]:
 
 
 def versions() -> Lines:
-    """Of what computes."""
+    """Versions of the packages that compute."""
     own = [("moo_mtl", f"{__version__} in {Path(__file__).parent}"), ("python", f"{platform.python_version()} in {sys.prefix}")]
     return [
         *own,
@@ -35,7 +35,7 @@ def versions() -> Lines:
 
 
 def devices() -> Lines:
-    """Those that ``--device`` takes here."""
+    """The devices that ``--device`` takes here."""
     import torch
 
     found = [("cpu", f"{os.cpu_count()} cores; a run computes with threads = 1 unless its file says otherwise")]
@@ -49,7 +49,7 @@ def devices() -> Lines:
 
 
 def extras() -> Lines:
-    """Which are complete, and the command that completes each of the others."""
+    """Which extras are installed, and the command that installs each of the others."""
     lines = []
     for extra in _extras():
         missing = [package for package in _required(extra) if _version(package) is None]

@@ -37,7 +37,7 @@ class BusyError(RunError):
 
 
 class LostError(RunError):
-    """Of several processes that train together one cannot be reached; the run goes on from its last checkpoint."""
+    """One of several processes that train together cannot be reached; the run goes on from its last checkpoint."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:

@@ -61,7 +61,7 @@ def by_entries(n_tasks: int, n_dim: int, members: int) -> bool:
 
 
 def side_by_side(x: Tensor) -> Tensor:
-    """The same numbers ``[..., D]``, coordinate by coordinate in memory: what is done to all members then runs along it."""
+    """Lay ``[..., D]`` out coordinate by coordinate, so that an operation on all members runs along the memory."""
     return x.movedim(-1, 0).contiguous().movedim(0, -1)
 
 

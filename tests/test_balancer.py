@@ -142,7 +142,8 @@ def test_report_shows_the_geometry():
     assert float(report.certificate.lower) <= float(report.certificate.upper)
     assert float(report.gap) <= 1e-12
     assert not report.losses.requires_grad
-    silent = Balancer(rules.mgda(), net.trunk).backward({"a": net.losses()["a"], "b": net.heads["b"].weight.square().sum()})
+    found = net.losses()
+    silent = Balancer(rules.mgda(), net.trunk).backward({"a": found["a"], "b": 0 * found["b"]})
     assert silent.silent.tolist() == [False, True]
 
 
@@ -403,6 +404,16 @@ def test_a_nan_shown_afterwards_spoils_no_state(nonfinite):
 def test_what_a_newcomer_passes_instead_is_named(build, message):
     with pytest.raises(InputError, match=message):
         build(Net())
+
+
+def test_a_task_that_does_not_use_what_is_shared_is_named():
+    net = Net()
+    own = nn.Parameter(torch.ones(3, dtype=torch.float64))
+    with pytest.warns(UserWarning, match="the loss of task 'b' does not depend on the shared parameters, and to mgda"):
+        Balancer(rules.mgda(), net.trunk).backward({"a": net.losses()["a"], "b": own.square().sum()})
+    later = Balancer(rules.mgda(), net.trunk)  # warnings are errors here
+    later.backward(net.losses())
+    later.backward({"a": net.losses()["a"], "b": own.square().sum()})
 
 
 @pytest.mark.parametrize("name", ["dwa", "igb", "stch-mtl"])

@@ -102,7 +102,7 @@ def test_a_balancer_of_another_model_is_named_after_the_first_step_too():
 def test_a_step_without_the_trunk_may_come_later():
     net = Net()
     balancer = Balancer(rules.mgda(), net.trunk)
-    balancer.backward({"a": net.losses()[0], "b": net.heads[1](torch.ones(1, 6, dtype=torch.float64)).sum()})
+    balancer.backward(dict(zip("ab", net.losses()[:2], strict=True)))
     balancer.backward({"b": net.heads[1](torch.ones(1, 6, dtype=torch.float64)).sum()})
     assert not net.trunk[0].weight.grad.any()
     assert net.heads[1].weight.grad.any()

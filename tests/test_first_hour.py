@@ -149,7 +149,7 @@ LIBRARY = {
     "a list of those present": (lambda: keyword("mgda", present=[True, False]), "it is a list"),
     "three of two present": (lambda: keyword("mgda", present=torch.ones(3, dtype=torch.bool)), "expected bool [..., 2]"),
     "numbers for those present": (lambda: keyword("mgda", present=torch.ones(2)), "expected bool [..., 2]"),
-    "a list of weights": (lambda: certify(torch.eye(2), weights=[0.5, 0.5]), "weights is a list"),
+    "a list of weights": (lambda: certify(torch.eye(2), weights=[0.5, 0.5]), "weights: it is a list"),
     "a word for a learning rate": (lambda: trace(TOY, rules.mgda(), TOY.starts, steps=1, lr="0.1"), "found '0.1'"),
     "a rule's name for a slot": (lambda: rules.compose("mgda"), "solve='mgda' is no slot"),
     "a rule for a slot": (lambda: rules.compose(rules.mgda()), "solve=mgda is no slot"),

@@ -110,7 +110,7 @@ def adult_rows(root: str | Path | None) -> pd.DataFrame:
 
 
 def compas_rows(root: str | Path | None) -> pd.DataFrame:
-    """Those that pass ProPublica's filter.
+    """The rows of COMPAS that pass ProPublica's filter.
 
     Raises:
         DataError: the file is absent or damaged.

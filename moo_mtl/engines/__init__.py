@@ -3,7 +3,7 @@
 from moo_mtl.engines.choose import ENGINES, Choice, choose
 from moo_mtl.engines.distributed import Processes, reduced
 from moo_mtl.engines.features import features
-from moo_mtl.engines.graph import Behind
+from moo_mtl.engines.graph import Behind, roots
 from moo_mtl.engines.layered import layered
 from moo_mtl.engines.look import Engine, Look
 from moo_mtl.engines.looped import looped
@@ -23,5 +23,6 @@ __all__ = [
     "layered",
     "looped",
     "reduced",
+    "roots",
     "vmapped",
 ]

@@ -109,6 +109,6 @@ def saved(layer: Dense, n_tasks: int) -> int:
 
 
 def multiplications(body: Anatomy) -> float:
-    """Of the dense layers in one pass through the common part, for each of its operations; 0 where nothing is dense."""
+    """Multiplications of the dense layers in one pass through the common part, per operation; 0 where nothing is dense."""
     layers = [layer for layer in map(dense_at, body.nodes) if layer is not None]
     return sum(layer.inputs.numel() * len(layer.weight) for layer in layers) / max(len(body.nodes), 1)

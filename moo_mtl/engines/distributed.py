@@ -69,7 +69,7 @@ class Processes:
         return collectives.summed(tensor, self.group)
 
     def sums(self, gradients: Sequence[Tensor | None], parameters: Sequence[Tensor]) -> list[Tensor | None]:
-        """The same for a gradient of each parameter, in one message; ``None`` where no process has one.
+        """The sums of each parameter's gradients, in one message; ``None`` where no process has one.
 
         On an accelerator a parameter that no process reaches gets 0: finding out would stall the device.
         """

@@ -61,7 +61,7 @@ def _at(
     here: Sequence[bool] | None,
     one: Tensor,
 ) -> Look:
-    """The same where the caller names the representation; tasks that pass it by are seen as if they did not."""
+    """The look at a representation that the caller names; whatever reaches the parameters past it is not seen."""
     starts = roots(losses, here)
     found = [
         weighted_sum([start], own_one, [representation], retain_graph=True)[0]

@@ -30,9 +30,10 @@ def roots(losses: Tensor, here: Sequence[bool] | None = None) -> list[Root | Non
     return starts if here is None else [start if present else None for start, present in zip(starts, here, strict=True)]
 
 
-def operations(outputs: Iterable[Tensor]) -> Iterator[Node]:
+def operations(outputs: Iterable[Root]) -> Iterator[Node]:
     """Every operation behind ``outputs``, each once, in a fixed order; leaves are those with a ``variable``."""
-    waiting = [output.grad_fn for output in outputs if output.grad_fn is not None]
+    nodes = (output.node if isinstance(output, GradientEdge) else output.grad_fn for output in outputs)
+    waiting = [node for node in nodes if node is not None]
     seen = set(waiting)
     while waiting:
         node = waiting.pop()
@@ -55,8 +56,8 @@ class Behind(NamedTuple):
     hidden: bool
 
     @classmethod
-    def of(cls, losses: Tensor) -> Behind:
-        """What is behind ``losses``."""
+    def of(cls, losses: Root) -> Behind:
+        """What is behind ``losses``, or behind the loss of one task."""
         found, hidden = {}, False
         for node in operations([losses]):
             leaf = getattr(node, "variable", None)

@@ -80,7 +80,7 @@ class Stage:
         return totals
 
     def own_gradients(self, factors: Tensor, again: bool = False) -> list[Tensor | None]:
-        """Parameters that are not shared: from the tasks' own passes, and from one more where they lie in the common part."""
+        """Gradients of the parameters that are not shared; one more pass finds those of the common part."""
         totals = self.beside(factors, self.own)
         if self.others:
             passed = weighted(self.body, self.private.at_cuts, factors, self.others, self.retain_graph or again)
@@ -90,7 +90,7 @@ class Stage:
         return [totals.get(id(parameter)) for parameter in self.own]
 
     def own_by_task(self) -> list[list[Tensor | None]]:
-        """The same, task by task."""
+        """Gradients of the parameters that are not shared, task by task."""
         if not self.others:
             return [[found.get(id(p)) for p in self.own] for found in self.private.of_leaves]
         return [self.own_gradients(unit, again=True) for unit in torch.eye(len(self.body.roots), device=self.shared[0].device)]

@@ -87,7 +87,7 @@ def random(n: int, n_tasks: int, seed: int = 0) -> Tensor:
 
 
 def _partitions(n: int, n_tasks: int) -> int:
-    """Of the coarsest lattice of at least ``n`` points."""
+    """Partitions of the coarsest lattice of at least ``n`` points."""
     partitions = 1
     while comb(partitions + n_tasks - 1, n_tasks - 1) < n:
         partitions += 1

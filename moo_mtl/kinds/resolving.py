@@ -91,7 +91,7 @@ def device(name: str) -> torch.device:
 
 
 def plain(value: Any) -> Any:
-    """The same in JSON's types: it has no NaN and no infinity, so they become ``null``."""
+    """The value in JSON's types; NaN and infinities, which JSON lacks, become ``null``."""
     if isinstance(value, torch.Tensor):
         return plain(value.tolist())
     if isinstance(value, Mapping):

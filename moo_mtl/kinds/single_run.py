@@ -59,10 +59,10 @@ class BatchedKind(Protocol):
     """What a kind must be able to do if many of its runs can be computed together."""
 
     def alike(self, config: Any) -> str | None:
-        """The same for runs that can be; ``None`` for a run that must be alone."""
+        """A key, equal for runs that can be computed together; ``None`` for a run that must be alone."""
 
     def capacity(self, config: Any) -> int:
-        """How many of them at a time."""
+        """How many of them are computed at a time."""
 
     def perform(
         self, configs: Sequence[Any], checkpoint: Path, advance: Callable[[int], None]
@@ -78,7 +78,7 @@ def batched(config: Single) -> BatchedKind | None:
 
 
 def alike(config: Single) -> str | None:
-    """The same for runs that can be computed together; ``None`` for a run that must be alone."""
+    """A key, equal for runs that can be computed together; ``None`` for a run that must be alone."""
     module = batched(config)
     return None if module is None else module.alike(config)
 

@@ -114,7 +114,7 @@ def _trainer(config: TrainRun, dataset: Dataset, distributed: bool = False) -> T
 
 
 def _metrics(trainer: Trainer, history: History, dataset: Dataset) -> dict[str, Any]:
-    """Of the epoch kept: each task's first metric on the test part and the certificates; then everything else by group.
+    """Metrics of the epoch kept: each task's first on the test part, and the certificates; then everything else by group.
 
     The validation score is what the epoch was chosen by, lower is better; settings are to be chosen by it as well, never by the
     test part.

@@ -40,7 +40,7 @@ class PreferenceAsInput(nn.Module):
         return self.network(torch.cat([inputs, spread.expand(len(inputs), -1, *inputs.shape[2:])], dim=1))
 
     def shared_parameters(self) -> list[nn.Parameter]:
-        """Those of the network."""
+        """The shared parameters of the network."""
         return shared_parameters(self.network)
 
 
@@ -92,7 +92,7 @@ class Hypernetwork(nn.Module):
         return torch.func.functional_call(self._build[0], made, (inputs,))
 
     def shared_parameters(self) -> list[nn.Parameter]:
-        """Those of the ray's features, and of the layers that make what the target shares."""
+        """Parameters of the ray's features, and of the layers that make what the target shares."""
         layers = [layer for layer, shared in zip(self.layers, self.of_shared, strict=True) if shared]
         return [parameter for part in (self.ray, *layers) for parameter in part.parameters()]
 

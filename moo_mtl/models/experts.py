@@ -90,7 +90,7 @@ class Experts(nn.Module):
         return {task: scalar(head(x)) for task, head, x in zip(self.tasks, self.heads, seen, strict=False)}
 
     def shared_parameters(self) -> list[nn.Parameter]:
-        """Of the last level the shared experts; all below it but the gates by which each task reaches that level."""
+        """The shared experts of the last level, and all below it but the gates through which each task reaches that level."""
         *below, last = self.levels
         own = {id(parameter) for level in below[-1:] for parameter in level.gates[: len(self.tasks)].parameters()}
         found = [parameter for part in (*below, last.shared) for parameter in part.parameters()]

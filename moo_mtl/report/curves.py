@@ -73,7 +73,7 @@ class Curves:
 
 
 def of_trace(path: Trace, problem: Problem | None, budget: Budget) -> Curves:
-    """Of trajectories; the gradients' cosines are computed again, where the problem is at hand."""
+    """Curves of trajectories; the gradients' cosines are computed again, where the problem is at hand."""
     losses, weights, x = (_flat(tensor) for tensor in (path.losses, path.weights, path.x))
     lower, upper = (bound.flatten(1).numpy() for bound in (path.lower, path.upper))
     steps, certified = path.steps.numpy(), path.certified.numpy()
@@ -109,7 +109,7 @@ def of_trace(path: Trace, problem: Problem | None, budget: Budget) -> Curves:
 
 
 def of_history(history: History, budget: Budget) -> Curves:
-    """Of a network's training: one trajectory, over the validation losses where there are any."""
+    """Curves of a network's training: one trajectory, over the validation losses where there are any."""
     validated = len(history.validation_losses) > 0
     losses = (history.validation_losses if validated else history.losses).numpy()
     epochs = np.arange(1, history.epochs + 1)

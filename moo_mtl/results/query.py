@@ -58,7 +58,7 @@ def ask(root: Path, where: str = "", metrics: Sequence[str] = (), *, every_colum
 
 
 def frame(root: str | Path = "runs", where: str = "", metrics: Sequence[str] | None = None) -> pd.DataFrame:
-    """The same as a pandas DataFrame with every column; ``metrics=None`` gives all that some run has.
+    """The answer of ``ask`` as a pandas DataFrame with every column; ``metrics=None`` gives all metrics that some run has.
 
     Raises:
         InputError: as in ``ask``.

@@ -179,7 +179,7 @@ def _summed(form: NormalForm, apart: Solution) -> Solution:
 
 
 def spread(form: NormalForm, count: int) -> NormalForm:
-    """The same Gramian for each of ``count`` right-hand sides: a new axis after the batch's in every field, nothing copied."""
+    """Repeat the Gramian for ``count`` right-hand sides: a new axis after the batch's in every field; nothing is copied."""
     batch = form.norms.shape[:-1]
 
     def again(field: Tensor, trailing: int) -> Tensor:

@@ -39,7 +39,7 @@ class NormalForm(NamedTuple):
     noise: float
 
     def map(self, change: Callable[[Tensor], Tensor]) -> NormalForm:
-        """The same change of the batch dimensions applied to every field."""
+        """Apply one change of the batch dimensions to every field."""
         G, unit, norms, cosines, present, finite = map(change, self[:-1])
         return NormalForm(G, unit, norms, cosines, present, finite, self.noise)
 

@@ -124,7 +124,7 @@ def nash(gramian: Tensor) -> Solution | None:
 
 
 def _simplex_weights(C: Array, norms: Array) -> Array | None:
-    """As in ``min_norm``: rows of unit length, and ``t t'`` in place of the constraint on the sum."""
+    """Min-norm weights, up to their sum: rows of unit length, and ``t t'`` in place of the constraint on the sum."""
     t = norms.min() / norms
     H = C + t[:, None] * t
     H.reshape(-1)[:: len(t) + 1] += 2 * len(t) * EPS

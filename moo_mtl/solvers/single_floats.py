@@ -41,7 +41,7 @@ def min_norm_two(gramian: Tensor) -> Solution | None:
 
 
 def min_norm(G: list[list[float]]) -> Solution | None:
-    """The same steps as for arrays, on lists."""
+    """``single.min_norm`` on lists of floats, step by step."""
     rows = _unit_rows(G)
     if rows is None:
         return None

@@ -35,7 +35,7 @@ class Degree(NamedTuple):
         return (self.low + self.high) / 2 if self.high - self.low <= SAME else None
 
     def words(self) -> str:
-        """As tables have it: a number, or the range of the powers."""
+        """The degree in a table's words: a number, or the range of the powers."""
         if self.value is None:
             return f"none, powers from {self.low:.2f} to {self.high:.2f}"
         return f"{round(self.value, 3) + 0.0:g}"

@@ -65,7 +65,7 @@ class Episode(NamedTuple):
         )
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Episode:
-        """The same change to losses and gradients alike."""
+        """Apply one change to losses and gradients alike."""
         names = ("losses", "after", "rows", "left", "right")
         return self._replace(**{name: change(getattr(self, name)) for name in names})
 

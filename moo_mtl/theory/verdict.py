@@ -149,7 +149,7 @@ def shaken(story: Episode, seed: int) -> Episode:
 
 
 def _family(families: Mapping[str, Family], found: Tensor) -> str:
-    """Of the member with the largest violation; members of a family stand together."""
+    """The family of the member with the largest violation; members of a family stand together."""
     flat = found.movedim(1, 0).flatten(1).amax(dim=1)
     return list(families)[int(flat.argmax()) * len(families) // len(flat)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -19,6 +18,7 @@ from moo_mtl.training.carried import Carried
 from moo_mtl.training.directions import Heads
 from moo_mtl.training.joint import joint
 from moo_mtl.training.looking import Looking
+from moo_mtl.training.notices import Notices
 from moo_mtl.training.options import require_options
 from moo_mtl.training.parameters import (
     Columns,
@@ -116,7 +116,7 @@ class Balancer:
         self._columns: Columns | None = None
         self._sums = Accumulation()
         self._unread = Unread()
-        self._observed = self._counted = False
+        self._notices = Notices(rule)
 
     @property
     def chosen(self) -> Choice | None:
@@ -140,7 +140,7 @@ class Balancer:
 
     @epoch.setter
     def epoch(self, number: int) -> None:
-        self._carried.epoch, self._counted = number, True
+        self._carried.epoch, self._notices.counted = number, True
 
     def backward(
         self,
@@ -189,8 +189,7 @@ class Balancer:
                 device is never waited for.
         """
         self._raise_unread()
-        self._warn_unobserved()
-        self._warn_uncounted()
+        self._notices.of_calls(self.step)
         require_as_before(self.shared, self._frozen)
         if self.step == 0 and self._sums.empty:
             self._carried.tasks = TaskOrder()  # a first step that failed has named nobody
@@ -207,6 +206,8 @@ class Balancer:
         behind = Behind.of(values)
         if self.step == 0 or present is None:  # later those present may do without the trunk
             require_reached(behind, columns)
+        if self.step == 0 and self._sums.empty and self.across is None and not behind.hidden:
+            self._notices.of_graph(values, tasks.names, present, columns.places)
         own = own_parameters(behind.leaves, columns, self.across)
         batch = Batch(values, present, own, seed=scale, hidden=behind.hidden)
         if self.across is not None and count is not None:
@@ -251,7 +252,7 @@ class Balancer:
         Raises:
             NonFiniteError: a loss is not finite, unless ``nonfinite="skip"``; the rule's state is as it was.
         """
-        carried, self._observed = self._carried, True
+        carried, self._notices.observed = self._carried, True
         if Needs.AFTER in self.rule.needs and carried.state is not None and self._columns is not None:
             values, present = carried.tasks.aligned(losses)
             if self.across is not None:
@@ -283,7 +284,8 @@ class Balancer:
             InputError: an entry is missing, or the state is of another rule.
         """
         self._carried = Carried.of(state, self.rule.name)
-        self._sums, self._unread, self._observed, self._counted = Accumulation(), Unread(), True, True
+        self._sums, self._unread = Accumulation(), Unread()
+        self._notices.observed = self._notices.counted = True
 
     def _asked(self) -> Asked:
         """Whether the rule is asked at the next step, and whether a certificate is."""
@@ -315,23 +317,6 @@ class Balancer:
                 given = counts[place] if place < len(counts) else None
                 batch, _ = joint(batch, self._carried.tasks.counted(given, present, values), self.across)
             yield batch
-
-    def _warn_unobserved(self) -> None:
-        if self.step == 1 and Needs.AFTER in self.rule.needs and not self._observed:
-            warnings.warn(
-                f"{self.rule.name} learns from the losses after a step, and was shown none; compute them again after "
-                f"optimizer.step() and call balancer.observe(losses), or its weights stay as they are",
-                stacklevel=3,
-            )
-
-    def _warn_uncounted(self) -> None:
-        if self.step == 0 and Needs.EPOCH in self.rule.needs and not self._counted:
-            self._counted = True  # told once is enough
-            warnings.warn(
-                f"{self.rule.name} follows epochs, and nobody counts them: set balancer.epoch = 1, 2, ... as each epoch "
-                f"begins, or to the rule the first one never ends",
-                stacklevel=3,
-            )
 
     def _raise_unread(self) -> None:
         """On an accelerator a step is judged after it was queued: here the verdict on the last one is read."""

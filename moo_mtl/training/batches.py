@@ -32,7 +32,7 @@ class Domains:
     of: Mapping[str, Examples]
 
     def __len__(self) -> int:
-        """Of the smallest."""
+        """Number of examples of the task that has the fewest."""
         return min(len(examples) for examples in self.of.values())
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Domains:
@@ -138,7 +138,7 @@ def _in_order(source: Source, batch_size: int) -> Iterator[Examples]:
 
 
 def _at_once(examples: Examples) -> int:
-    """As many examples as have 2^20 numbers together: a network's layers hold many times as many."""
+    """How many examples have 2^20 numbers together; more at once would be too much, since layers hold many times as many."""
     inputs = examples.inputs
     numbers = inputs.nodes.numel() if isinstance(inputs, Graphs) else inputs.numel()
     return max(1, 2**20 * len(examples) // max(1, numbers))

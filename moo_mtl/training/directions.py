@@ -52,7 +52,7 @@ def combined(
 def one_pass(
     batch: Batch, weighing: Weighing, columns: Columns, heads: Tensor, across: Processes | None, retain_graph: bool
 ) -> tuple[Tensor, list[Tensor | None]]:
-    """The same where nobody has looked: one backward pass, and a second through the heads where they have other factors.
+    """Gradients for a rule that looks at losses alone: one backward pass, and a second through heads with factors of their own.
 
     Raises:
         InputError: there are groups, whose weights differ; or the graph has been used up.

@@ -27,7 +27,7 @@ def equal_opportunity(output: Tensor, target: Tensor) -> Tensor:
 
 
 def counted_opportunity(output: Tensor, target: Tensor) -> Tensor:
-    r"""The same of counts, by which COSMOS and those who follow it report hypervolumes; it has no gradient.
+    r"""The difference in counts instead, by which COSMOS and its followers report hypervolumes; it has no gradient.
 
     .. math:: \frac1B \big\lvert \#\{z_i > 0,\, y_i = 1,\, s_i = 0\} - \#\{z_i > 0,\, y_i = 1,\, s_i = 1\} \big\rvert
     """

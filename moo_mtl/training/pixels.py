@@ -15,29 +15,29 @@ from moo_mtl.data.dataset import IGNORED
 
 
 def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
-    """Of classes: logits ``[B, C, H, W]``, targets ``[B, H, W]`` with ``IGNORED`` where there is none; ``[B]``."""
+    """Cross-entropy ``[B]`` of logits ``[B, C, H, W]`` and classes ``[B, H, W]``, ``IGNORED`` where there is no target."""
     return _mean(functional.cross_entropy(output, target, reduction="none", ignore_index=IGNORED), target != IGNORED)
 
 
 def binary_cross_entropy(output: Tensor, target: Tensor) -> Tensor:
-    """Of one logit per pixel ``[B, 1, H, W]``; NaN where there is no target; ``[B]``."""
+    """Cross-entropy ``[B]`` of one logit per pixel, ``[B, 1, H, W]``; the target is NaN where there is none."""
     known = ~target.isnan()
     loss = functional.binary_cross_entropy_with_logits(output, target.nan_to_num(), reduction="none")
     return _mean(loss, known)
 
 
 def absolute_error(output: Tensor, target: Tensor) -> Tensor:
-    """``[B, C, H, W]`` twice, NaN where there is no target; ``[B]``."""
+    """Mean absolute error ``[B]`` of two tensors ``[B, C, H, W]``; the target is NaN where there is none."""
     return _mean((output - target.nan_to_num()).abs(), ~target.isnan())
 
 
 def squared_error(output: Tensor, target: Tensor) -> Tensor:
-    """``[B, C, H, W]`` twice, NaN where there is no target; ``[B]``."""
+    """Mean squared error ``[B]`` of two tensors ``[B, C, H, W]``; the target is NaN where there is none."""
     return _mean((output - target.nan_to_num()).square(), ~target.isnan())
 
 
 def one_minus_cosine(output: Tensor, target: Tensor) -> Tensor:
-    """Of directions ``[B, 3, H, W]``: the output of any length, the target a unit vector or NaN; ``[B]``."""
+    """1 minus the cosine, ``[B]``, of directions ``[B, 3, H, W]``: an output of any length, a target of unit length or NaN."""
     return _mean(1 - functional.cosine_similarity(output, target.nan_to_num(), dim=1), ~target.isnan().any(dim=1))
 
 

@@ -51,7 +51,7 @@ class StackState:
     best: dict[str, Any] = field(default_factory=dict)
 
     def keep_better(self, score: Tensor, parameters: dict[str, Tensor]) -> None:
-        """Of each part of the stack, ``score``'s dimensions, what has the lower score: what is kept, or what is given."""
+        """Keep the given parameters in each part of the stack, one a score, whose score is lower than that of the kept ones."""
         now: dict[str, Any] = {
             "score": score,
             "epoch": torch.full_like(score, self.epoch, dtype=torch.int64),
