@@ -5,12 +5,18 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from moo_mtl.results import FILE
+from moo_mtl.results import FILE, frame
+from moo_mtl.results import database as database_module
+from moo_mtl.results.database import Database
+from moo_mtl.runs import Run
 from tests.test_sweeps_faults import MINE, SWEEP, arrays, assert_same, assert_whole, begun, until
 
 DRAW = """
@@ -158,3 +164,62 @@ def test_readers_while_runs_are_computed():
     assert_whole()
     assert_sound_database(8)
     assert len(begun()) == 4
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from moo_mtl.results import database as database_module
+from moo_mtl.results.database import Database
+from moo_mtl.runs import Run
+from moo_mtl.runs import Run
+
+database, me = Database(Path("runs")), sys.argv[1]
+for number in range(80):
+    run = Run(Path("runs", "toy", f"{me}{number}"), {"kind": "trace", "rule": {"name": "mgda"}, "seed": number})
+    database.enrol([run])
+    with run.writing():
+        run.finish({"x": 1.0}, {"seconds": 0.1}, durable=False)
+    database.record([(run, "")])
+"""
+
+
+def test_a_database_made_anew_while_others_write_to_it():
+    """Nobody goes on writing to the old one, whose rows would be lost, and no journal is taken from under a writer."""
+    one, other = (subprocess.Popen([sys.executable, "-c", WRITER, me], stderr=subprocess.PIPE, text=True) for me in "ab")
+    with one, other:
+        while one.poll() is None or other.poll() is None:
+            Database(Path("runs")).rebuild()
+        assert [writer.communicate()[1] for writer in (one, other)] == ["", ""]
+    assert_sound_database(160)
+    assert list(frame("runs").state) == ["finished"] * 160
+
+
+def test_a_run_that_ends_while_the_database_is_made_anew(monkeypatch):
+    """Its row goes to the new file, not to the old one that nobody reads any more."""
+    first, second = (Run(Path("runs", "toy", name), {"kind": "trace", "rule": {"name": "mgda"}}) for name in ("a", "b"))
+    database, scanning, go_on, read = Database(Path("runs")), threading.Event(), threading.Event(), database_module.read
+
+    def slow(*arguments):
+        if not scanning.is_set():
+            scanning.set()
+            assert go_on.wait(60)
+        return read(*arguments)
+
+    def finish(run):
+        with run.writing():
+            run.finish({}, {"seconds": 0.1})
+
+    finish(first)
+    database.rebuild()
+    monkeypatch.setattr(database_module, "read", slow)
+    with ThreadPoolExecutor() as pool:
+        anew = pool.submit(database.rebuild)
+        assert scanning.wait(60)
+        finish(second)
+        entered = pool.submit(database.record, [(second, "")])
+        time.sleep(0.3)
+        go_on.set()
+        assert anew.result(60) == 1
+        entered.result(60)
+    assert_sound_database(2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -22,7 +23,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Database:
-    """The database of a runs folder. A connection lasts for one call, so that a file made anew is seen by all.
+    """The database of a runs folder. A connection lasts for one call, and a file is made anew while there is none.
 
     Attributes:
         root: the folder that holds ``<experiment>/<hash>/``.
@@ -64,7 +65,7 @@ class Database:
         Args:
             unless_there: do nothing, and answer 0, if another process has made one in the meantime.
         """
-        with self._locked():
+        with self._alone():
             if unless_there and self._is_there():
                 return 0
             part = self.file.with_name(f".part-{FILE}")
@@ -80,9 +81,16 @@ class Database:
             part.replace(self.file)
             return len(folders)
 
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection that can change nothing."""
+        address = f"{self.file.absolute().as_uri()}?mode=ro"
+        with self._among_others(), closing(sqlite3.connect(address, uri=True, timeout=PATIENCE)) as connection:
+            yield connection
+
     def _enter(self, entries: list[tuple[Row, Numbers]]) -> None:
         def write() -> None:
-            with closing(_connected(self.file)) as connection:
+            with self._among_others(), closing(_connected(self.file)) as connection:
                 _insert(connection, entries)
 
         if entries:
@@ -98,7 +106,7 @@ class Database:
     def _named(self, states: Sequence[str]) -> list[tuple[str, str]]:
         """Experiment and hash of the runs in some states."""
         among = ", ".join("?" * len(states))
-        with closing(_connected(self.file)) as connection:
+        with self._among_others(), closing(_connected(self.file)) as connection:
             return connection.execute(f"SELECT experiment, hash FROM runs WHERE state IN ({among})", tuple(states)).fetchall()
 
     def _sound(self, action: Callable[[], Value]) -> Value:
@@ -118,14 +126,33 @@ class Database:
             return action()
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _alone(self) -> Iterator[None]:
+        """No connection but one's own: others would go on writing to a file that nobody reads any more."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            with (self.root / f".{FILE}.lock").open("w") as lock:
+            with self._lock.open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield
         except (OSError, sqlite3.OperationalError) as error:
             raise RunError(f"cannot write {self.file}: {error}; the runs themselves are kept in their folders") from error
+
+    @contextmanager
+    def _among_others(self) -> Iterator[None]:
+        """Nobody makes the file anew meanwhile. Where no lock can be made, in a folder that is only read, none is needed."""
+        try:
+            lock = os.open(self._lock, os.O_RDONLY | os.O_CREAT, 0o666)
+        except OSError:
+            yield
+            return
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(lock)
+
+    @property
+    def _lock(self) -> Path:
+        return self.root / f".{FILE}.lock"
 
 
 class _AbsentError(Exception):

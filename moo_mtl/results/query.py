@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -45,7 +44,7 @@ def ask(root: Path, where: str = "", metrics: Sequence[str] = (), *, every_colum
         raise RunError(f"there is no folder {root} with runs; name the one given to moo-mtl run --out")
     database = Database(root)
     database.refresh()
-    with closing(sqlite3.connect(f"{database.file.absolute().as_uri()}?mode=ro", uri=True, timeout=30.0)) as connection:
+    with database.reading() as connection:
         for metric in metrics:
             _require_metric(connection, metric)
         connection.set_authorizer(_only_read)
@@ -78,7 +77,7 @@ def names(root: Path) -> list[str]:
     """
     database = Database(root)
     database.refresh()
-    with closing(sqlite3.connect(database.file)) as connection:
+    with database.reading() as connection:
         return _names(connection)
 
 
