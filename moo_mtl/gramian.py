@@ -43,7 +43,8 @@ def cross_gramian(left: Tensor, right: Tensor) -> Tensor:
     r"""Products :math:`J_a J_b^\top` of the gradients of two batches, ``[..., K, D]`` twice to ``[..., K, K]`` in float64."""
     width = BLOCK if left.device.type != "cpu" else max(_CACHED // max(left.shape[-2], 1), 1024)
     if left.dtype == torch.float64 or left.shape[-1] <= width:
-        return left.double() @ right.double().mT
+        whole = left.double()
+        return whole @ (whole if left is right else right.double()).mT
     total = torch.zeros((), dtype=torch.float64, device=left.device)
     for start in range(0, left.shape[-1], width):
         part = left[..., start : start + width].double()

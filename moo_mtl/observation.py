@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Flag, auto
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -86,6 +87,12 @@ class Observation:
             raise InputError("Observation: norms are read off the Gramian, and there is none; a rule declares Needs.GRAMIAN")
         return self.gramian.diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt()
 
+    @cached_property
+    def plainly_finite(self) -> bool:
+        """Whether the sums of what is seen are finite, and so is all of it; looked at once, by whoever asks first."""
+        rows = self.rows if self.gramian is None else None  # their squares stand on the Gramian's diagonal
+        return sums_finite(tensor for tensor in (self.losses, rows, self.gramian, self.cross) if tensor is not None)
+
 
 def require_tasks(obs: Observation, who: str, at_least: int, at_most: int | None = None) -> None:
     """Refuse a number of tasks for which a rule is not defined.
@@ -108,11 +115,7 @@ def require_finite(obs: Observation, who: str) -> None:
     Raises:
         NonFiniteError: a present task's loss or gradient is not finite; the message names the task and the step.
     """
-    if obs.losses.device.type != "cpu":
-        return
-    rows = obs.rows if obs.gramian is None else None  # their squares stand on the Gramian's diagonal
-    tensors = [tensor for tensor in (obs.losses, rows, obs.gramian, obs.cross) if tensor is not None]
-    if sums_finite(tensors):
+    if obs.losses.device.type != "cpu" or obs.plainly_finite:
         return
     mask = obs.mask
     pairs = mask[..., :, None] & mask[..., None, :]

@@ -120,8 +120,10 @@ def take(
 
     remembered = flatten(after).values() if asked.due else ()
     small = [leaf for leaf in remembered if leaf.shape[-1:] != direction.shape[-1:]]  # rows show in the direction
-    finite = losses_finite(batch.losses, batch.present) & all_finite([direction, *on_own, *small])
-    if finite.device.type == "cpu" and not bool(finite):
+    finite = all_finite([direction, *on_own, *small])
+    if finite.device.type != "cpu":  # there nobody has looked at the losses
+        finite = finite & losses_finite(batch.losses, batch.present)
+    elif not bool(finite):
         raise NonFiniteError(
             f"{rule.name}: the step, or what the rule would remember of it, is not finite at step {asked.number}; "
             f"lower the learning rate or look at the losses"
