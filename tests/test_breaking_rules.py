@@ -7,9 +7,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from moo_mtl import MooMtlError, Needs, certify, problems, trace
+from moo_mtl import Balancer, MooMtlError, Needs, Weighing, certify, problems, trace
+from moo_mtl.errors import InputError
 from moo_mtl.gramian import gramian
 from moo_mtl.rules import ZOO
+from moo_mtl.rules.rule import Rule
 from moo_mtl.state import flatten
 from moo_mtl.theory import families
 from moo_mtl.theory.episode import Episode, drawn, normals_wanted
@@ -179,3 +181,56 @@ def test_traces_are_finite_wherever_they_go_on(name, problem, lr, optimizer, box
     if toy.bounds and box:
         lower, upper = toy.bounds
         assert ((found.x >= lower) & (found.x <= upper)).all()
+
+
+class Growing(Rule):
+    """A rule of the user's own whose state is built differently from the third step on."""
+
+    name, needs = "growing", Needs.LOSSES | Needs.AFTER
+
+    def __init__(self, change, when):
+        self.change, self.when = change, when
+
+    def init(self, obs):
+        return (torch.zeros_like(obs.losses), (torch.zeros_like(obs.losses),))
+
+    def weigh(self, obs, state):
+        return Weighing(torch.ones_like(obs.losses)), self.change(state) if self.when == "weigh" and obs.step == 3 else state
+
+    def observe(self, after, state):
+        return self.change(state) if self.when == "observe" else state
+
+
+@pytest.mark.parametrize("when", ["weigh", "observe"])
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda state: (state[0], (*state[1], state[0])), "1 was a tuple of 1 and is a tuple of 2"),
+        (
+            lambda state: (torch.cat([state[0]] * 2, dim=-1), state[1]),
+            r"0 was a tensor \[.*2\] of float64 and is .*4\]",
+        ),
+        (lambda state: (state[0], (state[0].float(),)), r"1.0 was a tensor \[.*\] of float64 and is .* of float32"),
+        (lambda state: {"mean": state[0]}, "it was a tuple of 2 and is a dict"),
+        (lambda state: (3.0, state[1]), "0 was a tensor .* and is a float"),
+        (lambda _: None, "it was a tuple of 2 and is a NoneType"),
+    ],
+)
+def test_a_state_built_anew_is_refused_at_the_step_that_does_it(change, sentence, when):
+    """It would be saved, and fit nothing on resuming; so would one whose dtype the resumed run casts back."""
+    expected = f"growing: {when}( at step 3)? changed how the state is built, {sentence}; give every tensor its final shape"
+    starts = torch.ones(2, 2, dtype=torch.float64)
+    with pytest.raises(InputError, match=expected):
+        trace(problems.get("two-task-toy"), Growing(change, when), starts, steps=5, lr=0.01)
+    model = torch.nn.Linear(2, 2)
+    balancer = Balancer(Growing(change, when), model.parameters())
+
+    def step():
+        losses = model(torch.ones(2)).square().double()
+        balancer.backward(losses)
+        balancer.observe(losses)
+
+    for _ in range(2 if when == "weigh" else 0):
+        step()
+    with pytest.raises(InputError, match=expected):
+        step()

@@ -115,7 +115,8 @@ def ask(rule: Rule[Any], obs: Observation, state: Any) -> tuple[Weighing, Any]:
     """The rule's answer, held to its shape: what a driver calls in place of ``rule.weigh``.
 
     Raises:
-        InputError: the answer is not a ``Weighing`` and a state, or its weights are not a tensor with one for each loss.
+        InputError: the answer is not a ``Weighing`` and a state, its weights are not a tensor with one for each loss, or the
+            state is not built as it was before.
     """
     answer = rule.weigh(obs, state)
     if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], Weighing)):
@@ -127,4 +128,48 @@ def ask(rule: Rule[Any], obs: Observation, state: Any) -> tuple[Weighing, Any]:
     if answer[0].weights.shape != obs.losses.shape:
         found, expected = tuple(answer[0].weights.shape), tuple(obs.losses.shape)
         raise InputError(f"{rule.name}: weights have shape {found}, expected {expected}, one for each loss")
+    _require_alike(rule, f"weigh at step {obs.step}", state, answer[1])
     return answer
+
+
+def tell(rule: Rule[Any], after: Tensor, state: Any) -> Any:
+    """The state once the rule has seen the losses after the step: what a driver calls in place of ``rule.observe``.
+
+    Raises:
+        InputError: the state is not built as it was before.
+    """
+    told = rule.observe(after, state)
+    _require_alike(rule, "observe", state, told)
+    return told
+
+
+def _require_alike(rule: Rule[Any], call: str, before: Any, after: Any) -> None:
+    """Refuse a state of another structure than ``init`` gave: what was saved could not be told apart on resuming."""
+    if not _alike(before, after):
+        raise InputError(
+            f"{rule.name}: {call} changed how the state is built, {_change(before, after)}; give every tensor its final shape "
+            f"and dtype in init"
+        )
+
+
+def _alike(before: Any, after: Any) -> bool:
+    if before is after:
+        return True
+    if isinstance(before, Tensor):
+        return isinstance(after, Tensor) and before.shape == after.shape and before.dtype is after.dtype
+    return type(before) is type(after) and len(before) == len(after) and all(map(_alike, before, after))
+
+
+def _change(before: Any, after: Any, path: str = "") -> str:
+    """The first place at which two states are built differently."""
+    if not isinstance(before, Tensor) and type(before) is type(after) and len(before) == len(after):
+        names = getattr(before, "_fields", range(len(before)))
+        name, one, other = next(part for part in zip(names, before, after, strict=True) if not _alike(*part[1:]))
+        return _change(one, other, f"{path}.{name}" if path else str(name))
+    return f"{path or 'it'} was {_built(before)} and is {_built(after)}"
+
+
+def _built(part: Any) -> str:
+    if isinstance(part, Tensor):
+        return f"a tensor {list(part.shape)} of {str(part.dtype).removeprefix('torch.')}"
+    return f"a {type(part).__name__}" + (f" of {len(part)}" if isinstance(part, tuple) else "")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from moo_mtl.gramian import cross_gramian, gramian
 from moo_mtl.observation import Needs, Observation
-from moo_mtl.rules.rule import Rule, Weighing, ask, started
+from moo_mtl.rules.rule import Rule, Weighing, ask, started, tell
 from moo_mtl.theory.families import Family, evenly
 
 STEPS = 4  # enough for every memory in the zoo to act, with the recipes' probing parameters
@@ -203,7 +203,7 @@ def told(rule: Rule[Any], story: Episode) -> Told:
     for step in range(len(story.losses)):
         weighing, state = ask(rule, story.observation(rule, step), state)
         if Needs.AFTER in rule.needs:
-            state = rule.observe(story.after[step], state)
+            state = tell(rule, story.after[step], state)
         weighings.append(weighing)
         directions.append(direction(weighing, story.rows[step]))
         states.append(state)

@@ -14,7 +14,7 @@ from moo_mtl.errors import NonFiniteError
 from moo_mtl.gramian import combined
 from moo_mtl.observation import Needs
 from moo_mtl.problems.problem import Problem
-from moo_mtl.rules.rule import Rule, Weighing, ask, require_rule, started
+from moo_mtl.rules.rule import Rule, Weighing, ask, require_rule, started, tell
 from moo_mtl.rules.slot import Schedule, at
 from moo_mtl.state import flatten, keep_where, unflatten
 from moo_mtl.tracing.record import MOVING, NONFINITE, STATIONARY, Log, Trace
@@ -152,7 +152,7 @@ def trace(
             refuse_if_none_goes_on(now.status, point, rule, taken)
             point = view.at(now.place, taken + 1)
         if Needs.AFTER in rule.needs:
-            now = now._replace(rule=keep_where(going & (now.status == MOVING), rule.observe(point.losses, now.rule), now.rule))
+            now = now._replace(rule=keep_where(going & (now.status == MOVING), tell(rule, point.losses, now.rule), now.rule))
 
 
 class _Now(NamedTuple):

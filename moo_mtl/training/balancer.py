@@ -12,7 +12,7 @@ from torch import Tensor
 from moo_mtl.engines import Behind, Choice, Processes
 from moo_mtl.errors import InputError, NonFiniteError
 from moo_mtl.observation import Needs
-from moo_mtl.rules.rule import Rule
+from moo_mtl.rules.rule import Rule, tell
 from moo_mtl.training.accumulation import Accumulation, Batch
 from moo_mtl.training.carried import Carried
 from moo_mtl.training.directions import Heads
@@ -263,7 +263,7 @@ class Balancer:
                         f"{self.rule.name}: a loss after step {self.step} is not finite; lower the learning rate"
                     )
                 return
-            carried.state = self.rule.observe(self._columns.per_group(values.detach()), carried.state)
+            carried.state = tell(self.rule, self._columns.per_group(values.detach()), carried.state)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the next step depends on: tensors by path under ``"rule"``, counters and task names.
