@@ -17,7 +17,8 @@ from torch import Tensor
 from moo_mtl.errors import InputError
 from moo_mtl.solvers.min_norm import simplex_weights
 from moo_mtl.solvers.nonnegative_qp import nonnegative_qp
-from moo_mtl.solvers.normal_form import NormalForm, check_gramian, normal_form, one_per_task, times
+from moo_mtl.solvers.normal_form import NormalForm, check_gramian, normal_form, one_for_each, one_per_task, times
+from moo_mtl.tensors import require_tensor
 
 STATUS = ("stationary", "bounded", "estimate", "nonfinite")
 STATIONARY, BOUNDED, ESTIMATE, NONFINITE = range(4)
@@ -159,16 +160,21 @@ def with_heads(gramian: Tensor, heads: Tensor) -> Tensor:
 
 def _check_rows(form: NormalForm, rows: Tensor, at_bounds: Tensor | None) -> None:
     K = form.norms.shape[-1]
+    require_tensor("certify", "rows", rows)
     if not rows.is_floating_point() or rows.ndim < 2 or rows.shape[-2] != K:
         raise InputError(f"rows: found shape {list(rows.shape)} of {rows.dtype}; expected [..., {K}, D] of floats")
-    if at_bounds is not None and at_bounds.shape[-1:] != rows.shape[-1:]:
+    one_for_each("rows", rows.shape[:-2], form.unit.shape)
+    if at_bounds is None:
+        return
+    require_tensor("certify", "at_bounds", at_bounds)
+    if at_bounds.shape[-1:] != rows.shape[-1:]:
         raise InputError(
             f"at_bounds: found shape {list(at_bounds.shape)}; expected [..., {rows.shape[-1]}], one entry per variable"
         )
 
 
 def _simplex_part(present: Tensor, weights: Tensor) -> Tensor:
-    w = one_per_task("weights", weights, present.shape).detach().double().clamp(min=0) * present
+    w = one_per_task("weights", weights, present.shape).double().clamp(min=0) * present
     largest = w.amax(dim=-1, keepdim=True)  # divided out first, so that weights of any size add up without overflow
     w = torch.where(largest > 0, w / largest, torch.where(largest == 0, present.double(), w))
     return w / w.sum(dim=-1, keepdim=True).clamp(min=1)

@@ -40,7 +40,7 @@ class LostError(RunError):
     """One of several processes that train together cannot be reached; the run goes on from its last checkpoint."""
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
+def unknown(kind: str, name: object, known: Iterable[str]) -> InputError:
     """The error for a name that is not in a list, with the nearest match.
 
     >>> str(unknown("rule", "mgad", ["mgda", "equal"]))
@@ -48,7 +48,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """
     names = sorted(known)
     spelt = {other.lower().replace("_", "-"): other for other in names}  # MGDA is mgda, and db_mtl is db-mtl
-    near = [spelt[match] for match in get_close_matches(name.lower().replace("_", "-"), spelt, n=1)]
+    near = [spelt[match] for match in get_close_matches(str(name).lower().replace("_", "-"), spelt, n=1)]
     if near and len(names) > _A_SCREEN:
         return InputError(f"unknown {kind} {name!r}; did you mean {near[0]!r}?")
     hint = f"did you mean {near[0]!r}? " if near else ""

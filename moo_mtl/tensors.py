@@ -1,30 +1,48 @@
-"""What is asked of any tensor: whether it is one, whether it is finite, and how to show many in one line."""
+"""What is asked of any argument: whether it is a tensor or a number, whether it is finite, and how to show it in one line."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
 
 
 def require_tensor(who: str, what: str, found: object) -> None:
-    """Refuse lists, arrays and numbers where a tensor is wanted.
+    """Refuse lists, arrays and numbers where a tensor is wanted, and tensors without strides.
 
     >>> require_tensor("trace", "starts", [[0.0, 1.0]])
     Traceback (most recent call last):
     moo_mtl.errors.InputError: trace: starts is a list, expected a tensor; pass torch.tensor(..., dtype=torch.float64)
 
     Raises:
-        InputError: it is no tensor.
+        InputError: it is no tensor, or a sparse one.
     """
     if not isinstance(found, Tensor):
         raise InputError(
             f"{who}: {what} is a {type(found).__name__}, expected a tensor; pass torch.tensor(..., dtype=torch.float64)"
         )
+    if found.layout is not torch.strided:
+        raise InputError(f"{who}: {what} is a sparse tensor, expected a dense one; pass its .to_dense()")
+
+
+def require_number(who: str, what: str, found: object) -> None:
+    """Refuse text, tensors, arrays and lists where a number is wanted.
+
+    >>> require_number("cagrad", "c", "0.4")
+    Traceback (most recent call last):
+    moo_mtl.errors.InputError: cagrad: c is a str, expected a number
+
+    Raises:
+        InputError: it is no real number.
+    """
+    if type(found) is not float and not isinstance(found, Real):
+        raise InputError(f"{who}: {what} is a {type(found).__name__}, expected a number")
 
 
 def sums_finite(tensors: Iterable[Tensor]) -> bool:

@@ -1,5 +1,6 @@
 """Attempts to break what takes a tensor: matrices that are no Gramian, shapes that do not fit, and what is no tensor at all."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -104,3 +105,52 @@ def test_batches_that_do_not_fit_are_refused(name):
         solvers.dualproj(gramians(3, (9,)), wrong)
     with pytest.raises(InputError, match=r"weights: found shape \[2, 3\] for Gramians of batch \[\]"):
         certify(gramians(3, ()), weights=wrong)
+
+
+NUMBERS = {"fairgrad": solvers.fairgrad, "cagrad": solvers.cagrad, "conicgrad": solvers.conicgrad}
+
+
+@pytest.mark.parametrize("found", ["0.4", None, [0.4], 0.4j, torch.tensor(0.4), np.ones(2)])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_hyper_parameter_that_is_no_number(name, found):
+    with pytest.raises(InputError, match=f"{name}: .* is a {type(found).__name__}, expected a number"):
+        NUMBERS[name](gramians(3, ()), found)
+    NUMBERS[name](gramians(3, ()), np.float32(0.4))
+
+
+@pytest.mark.parametrize("batch", [(), (9,)])
+@pytest.mark.parametrize("found", [[0.5, 0.25, 0.25], np.ones(3), "equal", torch.ones(3).to_sparse(), torch.ones(3) * 1j])
+def test_a_preference_that_is_no_tensor_of_real_numbers(found, batch):
+    for solve in (solvers.dualproj, solvers.upgrad, solvers.config, solvers.aligned):
+        with pytest.raises(InputError, match="preference: "):
+            solve(gramians(3, batch), found)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_sparse_gramians_are_refused(name):
+    with pytest.raises(InputError, match=r"sparse tensor, expected a dense one; pass its .to_dense\(\)"):
+        SOLVERS[name](gramians(3, ()).to_sparse())
+
+
+@pytest.mark.parametrize("what", ["rows", "at_bounds"])
+@pytest.mark.parametrize("found", [[[1.0, 0.0]] * 3, np.ones((3, 2)), "here", 1.0])
+def test_a_certificate_reads_tensors(what, found):
+    options = {"rows": torch.ones(3, 2, dtype=torch.float64), what: found}
+    with pytest.raises(InputError, match=f"certify: {what} is a .*, expected a tensor"):
+        certify(gramians(3, ()), **options)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [3, [1], lambda w: 3, lambda w: None, lambda w: [3], lambda w: w >= 0],
+    ids=["3", "[1]", "=3", "=None", "=[3]", "="],
+)
+def test_constraints_that_are_none(found):
+    pytest.importorskip("cvxpy")
+    with pytest.raises(InputError, match="extra_constraints .*, expected a function of the CVXPY variable"):
+        solvers.min_norm(gramians(3, ()), backend="cvxpy", extra_constraints=found)
+
+
+def test_names_that_are_no_names():
+    with pytest.raises(InputError, match="unknown scale 3; Known: "):
+        solvers.aligned(gramians(3, ()), scale=3)

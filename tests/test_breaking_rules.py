@@ -208,7 +208,7 @@ class Growing(Rule):
         (lambda state: (state[0], (*state[1], state[0])), "1 was a tuple of 1 and is a tuple of 2"),
         (
             lambda state: (torch.cat([state[0]] * 2, dim=-1), state[1]),
-            r"0 was a tensor \[.*2\] of float64 and is .*4\]",
+            r"0 was a tensor \[.*2\] of float64 and is .*4\].*",
         ),
         (lambda state: (state[0], (state[0].float(),)), r"1.0 was a tensor \[.*\] of float64 and is .* of float32"),
         (lambda state: {"mean": state[0]}, "it was a tuple of 2 and is a dict"),

@@ -10,7 +10,7 @@ from moo_mtl.solvers import chunks, reference, single, single_fair
 from moo_mtl.solvers.backend import ACCURACY, Backend, Constraints, as_judged, wants_cvxpy
 from moo_mtl.solvers.normal_form import NormalForm, in_their_units, normal_form, times
 from moo_mtl.solvers.solution import Solution
-from moo_mtl.tensors import require_tensor
+from moo_mtl.tensors import require_number, require_tensor
 
 STEPS = 100  # of Newton; quadratic convergence ends most problems within ten
 HALVINGS = 12  # of a step that does not decrease the potential
@@ -78,6 +78,7 @@ def fairgrad(
     Source: Ban and Ji (2024), equation 7.
     """
     require_tensor("gramian", "it", gramian)
+    require_number("fairgrad", "alpha", alpha)
     if not 0 < alpha < float("inf"):
         raise InputError(f"fairgrad: alpha must be positive and finite, found {alpha}")
     if single.applies(gramian, present, backend, extra_constraints):

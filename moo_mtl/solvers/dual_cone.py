@@ -196,7 +196,7 @@ def spread(form: NormalForm, count: int) -> NormalForm:
 
 
 def _bound(form: NormalForm, bound: Tensor) -> Tensor:
-    return one_per_task("bound", bound, form.norms.shape).detach().double() * form.present
+    return one_per_task("bound", bound, form.norms.shape).double() * form.present
 
 
 def project_weights(form: NormalForm, u: Tensor, allowed: Tensor) -> Tensor:

@@ -78,7 +78,7 @@ def normal_form(gramian: Tensor, present: Tensor | None = None) -> NormalForm:
         mask = torch.ones(G.shape[:-1], dtype=torch.bool, device=G.device)
     else:
         mask = check_present(present, K)
-        batch = _common("present", mask.shape[:-1], G.shape[:-2])
+        batch = one_for_each("present", mask.shape[:-1], G.shape[:-2])
         mask, G = mask.expand(*batch, K), G.expand(*batch, K, K)
         G = G.masked_fill(~(mask.unsqueeze(-1) & mask.unsqueeze(-2)), 0.0)
     finite = G.abs().amax(dim=(-2, -1)).isfinite()  # the maximum of NaN is NaN
@@ -128,7 +128,7 @@ def preference_of(form: NormalForm, preference: Tensor | None) -> Tensor:
     """
     if preference is None:
         return form.present.double() / form.present.sum(dim=-1, keepdim=True).clamp(min=1)
-    chosen = one_per_task("preference", preference, form.norms.shape).detach().double().to(form.norms.device) * form.present
+    chosen = one_per_task("preference", preference, form.norms.shape).to(form.norms.device).double() * form.present
     if chosen.device.type == "cpu" and not bool((chosen.isfinite() & (chosen >= 0)).all()):
         raise InputError("preference: found a negative or non-finite entry; expected finite numbers that are at least 0")
     return chosen
@@ -138,17 +138,24 @@ def one_per_task(what: str, given: Tensor, shape: torch.Size) -> Tensor:
     """``given`` ``[..., K]``, expanded to ``shape``.
 
     Raises:
-        InputError: it is no tensor, or has not K entries, or its batch is another.
+        InputError: it is no tensor of real numbers, or has not K entries, or its batch is another.
     """
     require_tensor(what, "it", given)
+    if given.is_complex():
+        raise InputError(f"{what}: found complex numbers, expected real ones")
     if given.shape[-1:] != shape[-1:]:
         raise InputError(f"{what}: found shape {list(given.shape)}; expected [..., {shape[-1]}], one entry per task")
-    if _common(what, given.shape[:-1], shape[:-1]) != shape[:-1]:
+    if one_for_each(what, given.shape[:-1], shape[:-1]) != shape[:-1]:
         raise InputError(f"{what}: found shape {list(given.shape)} for Gramians of batch {list(shape[:-1])}; pass one for each")
-    return given.expand(shape)
+    return given.detach().expand(shape)
 
 
-def _common(what: str, found: torch.Size, batch: torch.Size) -> torch.Size:
+def one_for_each(what: str, found: torch.Size, batch: torch.Size) -> torch.Size:
+    """The batch that both make together.
+
+    Raises:
+        InputError: they do not fit each other.
+    """
     try:
         return torch.Size(np.broadcast_shapes(found, batch))
     except ValueError:

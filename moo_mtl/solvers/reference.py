@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from moo_mtl.errors import SolverError
+from moo_mtl.errors import InputError, SolverError
 from moo_mtl.solvers.backend import Constraints
 from moo_mtl.solvers.normal_form import NormalForm
 
@@ -100,6 +100,21 @@ def _root(G: Array) -> Array:
     return np.asarray(np.sqrt(np.clip(values, 0, None))[:, None] * vectors.T)
 
 
+def _constraints(cp: Any, name: str, extra: Constraints, variable: Any) -> list[Any]:
+    """The user's own.
+
+    Raises:
+        InputError: ``extra`` is no function, or what it returns are no constraints.
+    """
+    expected = "expected a function of the CVXPY variable that returns a list of constraints, such as lambda w: [w <= 0.5]"
+    if not callable(extra):
+        raise InputError(f"{name}: extra_constraints is a {type(extra).__name__}, {expected}")
+    found = extra(variable)
+    if not isinstance(found, (list, tuple)) or not all(isinstance(one, (cp.Constraint, bool)) for one in found):
+        raise InputError(f"{name}: extra_constraints returned {found!r:.80}, {expected}")
+    return list(found)
+
+
 def _solve(
     name: str,
     form: NormalForm,
@@ -112,6 +127,7 @@ def _solve(
     """Solve member by member over the present tasks; the first constraint's multipliers are written into ``multipliers``.
 
     Raises:
+        InputError: the user's own constraints are none.
         SolverError: Clarabel reports anything but an optimum.
     """
     import cvxpy as cp
@@ -121,7 +137,7 @@ def _solve(
         variable, objective, constraints = statement(cp, G, datum)
         scale = 1.0 if factor is None else float(factor.reshape(-1)[index])
         if extra is not None:
-            constraints = constraints + list(extra(variable if factor is None else scale * variable))
+            constraints = constraints + _constraints(cp, name, extra, variable if factor is None else scale * variable)
         problem = cp.Problem(objective, constraints)
         try:
             with warnings.catch_warnings():

@@ -15,7 +15,7 @@ from torch import Tensor
 from moo_mtl.solvers import single_floats
 from moo_mtl.solvers.backend import plain
 from moo_mtl.solvers.inner_products import SLACK
-from moo_mtl.solvers.normal_form import TOLERANCE, check_gramian
+from moo_mtl.solvers.normal_form import TOLERANCE, check_gramian, one_per_task
 from moo_mtl.solvers.single_floats import solution
 from moo_mtl.solvers.single_qp import EPS, SMALL, Array, nonnegative_qp, pivot_stack, solve
 from moo_mtl.solvers.solution import Solution
@@ -154,10 +154,8 @@ def _start(gramian: Tensor, preference: Tensor | None) -> tuple[Array, Array, Ar
     _, C, norms = cosines
     if preference is None:
         p = np.full(len(C), 1 / len(C))
-    elif preference.shape != norms.shape:
-        return None
     else:
-        p = preference.detach().cpu().double().numpy()
+        p = one_per_task("preference", preference, gramian.shape[:1]).cpu().double().numpy()
         if not (p.min() >= 0 and isfinite(float(p.max()))):
             return None
     return C, norms, p, float(norms.max()) ** 2

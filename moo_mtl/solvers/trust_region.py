@@ -20,7 +20,7 @@ from moo_mtl.solvers.regions import Ball, Cone
 from moo_mtl.solvers.shifted_path import Mean, Path, search, square_length
 from moo_mtl.solvers.solution import Solution
 from moo_mtl.solvers.two_gradients import STATIONARY
-from moo_mtl.tensors import require_tensor
+from moo_mtl.tensors import require_number, require_tensor
 
 
 def cagrad(
@@ -56,6 +56,7 @@ def cagrad(
     Source: Liu et al. (2021), equations 3 and 4.
     """
     require_tensor("gramian", "it", gramian)
+    require_number("cagrad", "c", c)
     if not 0 <= c < float("inf"):
         raise InputError(f"cagrad: c must be finite and at least 0, found {c}")
     batch = gramian.ndim > 2 and gramian.device.type == "cpu"
@@ -108,6 +109,7 @@ def conicgrad(
     Source: Hassanpour et al. (2025), the program that their closed form approximates.
     """
     require_tensor("gramian", "it", gramian)
+    require_number("conicgrad", "c", c)
     if not 0 <= c < 1:
         raise InputError(f"conicgrad: c is a cosine in [0, 1), found {c}")
     one = single.applies(gramian, present, backend, extra_constraints)
