@@ -113,7 +113,7 @@ NUMBERS = {"fairgrad": solvers.fairgrad, "cagrad": solvers.cagrad, "conicgrad": 
 @pytest.mark.parametrize("found", ["0.4", None, [0.4], 0.4j, torch.tensor(0.4), np.ones(2)])
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_hyper_parameter_that_is_no_number(name, found):
-    with pytest.raises(InputError, match=f"{name}: .* is a {type(found).__name__}, expected a number"):
+    with pytest.raises(InputError, match=rf"{name}: .* is a {type(found).__name__}, expected a number"):
         NUMBERS[name](gramians(3, ()), found)
     NUMBERS[name](gramians(3, ()), np.float32(0.4))
 
@@ -136,7 +136,7 @@ def test_sparse_gramians_are_refused(name):
 @pytest.mark.parametrize("found", [[[1.0, 0.0]] * 3, np.ones((3, 2)), "here", 1.0])
 def test_a_certificate_reads_tensors(what, found):
     options = {"rows": torch.ones(3, 2, dtype=torch.float64), what: found}
-    with pytest.raises(InputError, match=f"certify: {what} is a .*, expected a tensor"):
+    with pytest.raises(InputError, match=rf"certify: {what} is a .*, expected a tensor"):
         certify(gramians(3, ()), **options)
 
 
@@ -147,7 +147,7 @@ def test_a_certificate_reads_tensors(what, found):
 )
 def test_constraints_that_are_none(found):
     pytest.importorskip("cvxpy")
-    with pytest.raises(InputError, match="extra_constraints .*, expected a function of the CVXPY variable"):
+    with pytest.raises(InputError, match=r"extra_constraints .*, expected a function of the CVXPY variable"):
         solvers.min_norm(gramians(3, ()), backend="cvxpy", extra_constraints=found)
 
 
