@@ -20,6 +20,7 @@ from typing import Any
 from moo_mtl.errors import InputError
 
 FORMS = ("each", "range", "linear", "log")
+SPELT = "{each = [...]}, {range = n}, {range = [first, end]}, {linear = [low, high], n = ...} or {log = [low, high], n = ...}"
 DIGITS = 6  # of spaced numbers: what a table shows is what was run, and can be written into another file
 
 
@@ -57,10 +58,7 @@ def _formed(key: str, value: Mapping[str, Any]) -> list[Any]:
     (form, argument), *others = sorted(value.items(), key=lambda item: item[0] not in FORMS)
     wants = {"n"} if form in ("linear", "log") else set()
     if {name for name, _ in others} != wants:
-        raise InputError(
-            f"{key}: {dict(value)} is no list of values; expected {{each = [...]}}, {{range = n}}, {{range = [first, end]}}, "
-            "{linear = [low, high], n = ...} or {log = [low, high], n = ...}"
-        )
+        raise InputError(f"{key}: {dict(value)} is no list of values; expected {SPELT}")
     if form == "each":
         if not isinstance(argument, list) or not argument:
             raise InputError(f"{key}: each must be a list of at least one value, found {argument!r}")

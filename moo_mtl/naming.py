@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
@@ -103,17 +103,30 @@ def _mismatch(annotation: Any, value: Any) -> str | None:
         with suppress(ValidationError, TypeError, ValueError):  # a file has no tuples and no paths
             adapter.validate_json(json.dumps(value))
             return None
-        found = [problem["msg"].removeprefix("Input should be ") for problem in error.errors(include_url=False)]
-        return ", or ".join(dict.fromkeys(_WORDS.get(message, message) for message in found if "not allowed" not in message))
+        return in_words([problem["msg"] for problem in error.errors(include_url=False)])
     except TypeError:  # a protocol that cannot be looked at
         return None
     return None
+
+
+def in_words(messages: Iterable[str]) -> str:
+    """What pydantic expected, for somebody who does not know it.
+
+    >>> in_words(["Input should be a valid number", "Input should be a valid list"])
+    'a number, or a list'
+    """
+    found = [message.removeprefix("Input should be ") for message in messages if "not allowed" not in message]
+    words = (f"a number {word}" if word.startswith(("greater", "less")) else _WORDS.get(word, word) for word in found)
+    return ", or ".join(dict.fromkeys(words))
 
 
 _WORDS = {
     "a valid number": "a number",
     "a valid integer": "an integer",
     "a valid boolean": "true or false",
+    "a valid string": "text in quotes",
+    "a valid list": "a list",
+    "a valid dictionary": "a table",
     "callable": "a function",
     "an instance of Sequence": "a list",
     "an instance of Tensor": "a tensor",

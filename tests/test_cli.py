@@ -187,7 +187,7 @@ BAD = {
     "unknown rule": (["run", "toy.toml", "--set", "rule=mgad"], "unknown rule 'mgad'; did you mean 'mgda'?"),
     "unknown parameter": (["run", "toy.toml", "--set", "rule={name='db-mtl', betta=1}"], "did you mean 'beta'?"),
     "unknown problem": (["run", "toy.toml", "--set", "problem=two-task-toi"], "did you mean 'two-task-toy'?"),
-    "wrong type": (["run", "toy.toml", "--set", "steps='many'"], "steps: expected a valid integer, found 'many'"),
+    "wrong type": (["run", "toy.toml", "--set", "steps='many'"], "steps: expected an integer, found 'many'"),
     "negative temperature": (["run", "toy.toml", "--set", "rule={name='bmtl', temperature=-1.0}"], "temperature"),
     "no bound for a logarithm": (["run", "toy.toml", "--set", "rule=db-mtl"], "lower_bound"),
     "no bound of the data": (["run", "gates.toml", "--set", "rule={name='db-mtl', lower_bound='problem'}"], "offers none"),

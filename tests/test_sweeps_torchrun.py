@@ -228,7 +228,7 @@ def test_a_failure_is_recorded_as_that_of_any_run():
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        (("processes=0",), "processes: expected greater than 0"),
+        (("processes=0",), "processes: expected a number greater than 0"),
         (("processes=2", "device=cuda:0"), '"cuda" gives each its own'),
         (("processes=2", "device=cuda"), "cannot be used here"),
     ],

@@ -95,7 +95,8 @@ def with_rule(experiment: Experiment, old: str, new: str) -> Experiment:
 def _experiment(file: Path, table: dict[str, Any]) -> Experiment:
     kind = table.get("kind")
     if not isinstance(kind, str):
-        raise InputError(f'kind must be one of "trace", "train" and "front", found {kind!r}')
+        found = f"found {kind!r}" if "kind" in table else "and the file does not have that key"
+        raise InputError(f'kind must be one of "trace", "train" and "front", {found}')
     if kind not in KINDS:
         raise unknown("kind", kind, KINDS)
     header = checked(Header, {key: value for key, value in table.items() if key in Header.model_fields})

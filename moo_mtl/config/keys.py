@@ -35,9 +35,9 @@ class Choice(_Strict):
             return {"name": value}
         if isinstance(value, Mapping):
             if not isinstance(value.get("name"), str):
-                raise ValueError('a table needs a name, as in {name = "..."}')
+                raise ValueError(f'a table needs a name, as in {{name = "..."}}, found {dict(value)}')
             return {"name": value["name"], "parameters": {key: item for key, item in value.items() if key != "name"}}
-        raise ValueError('expected a name or a table {name = "..."}')
+        raise ValueError(f'expected a name or a table {{name = "..."}}, found {value!r}')
 
     @model_serializer
     def _to_toml(self) -> dict[str, Any]:

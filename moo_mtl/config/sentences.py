@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from math import isfinite
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from moo_mtl.config.keys import Header
 from moo_mtl.errors import InputError, unknown
+from moo_mtl.grid import SPELT
+from moo_mtl.naming import in_words
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -37,9 +41,25 @@ def _sentence(model: type[BaseModel], table: Mapping[str, Any], problems: Sequen
     if problem["type"] == "value_error":
         message = problem["msg"].removeprefix("Value error, ")
         return InputError(f"{keys}: {message}" if keys else message)
-    same = [other["msg"] for other in problems if _keys(table, other["loc"]) == keys]
-    expected = ", or ".join(dict.fromkeys(message.removeprefix("Input should be ") for message in same))
-    return InputError(f"{keys}: expected {expected}, found {problem['input']!r}")
+    same = in_words([other["msg"] for other in problems if _keys(table, other["loc"]) == keys])
+    field = model.model_fields.get(keys)
+    expected, found = (field and field.description) or same, problem["input"]
+    return InputError(f"{keys}: expected {expected}, found {found!r}{_advice(expected, found)}")
+
+
+def _advice(expected: str, found: Any) -> str:
+    """What to write instead, where that is easily told."""
+    if isinstance(found, Mapping):
+        return f"; write {found['name']!r}" if [*found] == ["name"] else f"; several values are a list, or one of {SPELT}"
+    if expected == "a list" and isinstance(found, str):
+        return f"; write [{found!r}]"
+    if "number" in expected or "integer" in expected:
+        with suppress(TypeError, ValueError):
+            if isinstance(found, str) and isfinite(float(found)):
+                return "; leave out the quotes"
+            if "integer" in expected and not isinstance(found, bool) and int(found) == found:
+                return f"; write {int(found)}"
+    return ""
 
 
 def _keys(table: Any, location: Iterable[str | int]) -> str:
