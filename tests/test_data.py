@@ -170,7 +170,8 @@ def test_a_users_own_data_set(tmp_path, monkeypatch):
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    assert len(data.get("mine_for_test:tiny", n=5).train) == 5
+    with pytest.warns(UserWarning, match="tiny: 5 of 5 validation examples"):
+        assert len(data.get("mine_for_test:tiny", n=5).train) == 5
     with pytest.raises(InputError, match="gave a int"):
         data.get("mine_for_test:wrong")
 

@@ -49,7 +49,7 @@ def show(
         print(one.advice)
         return
     whole = describing.loaded(name, assignments(settings or []), data_root)
-    print_table("parts", ("part", "examples"), whole.parts)
+    print_table("parts", ("part", "examples", "inputs that training has"), whole.parts)
     print_table("tasks", ("task", "kind", "outputs", "labels", "mean"), whole.tasks)
     print(f"inputs: {whole.inputs}\ncite: {whole.cite}")
 

@@ -8,6 +8,8 @@ from moo_mtl.data.dataset import Dataset as Dataset
 from moo_mtl.data.dataset import Examples as Examples
 from moo_mtl.data.dataset import Target as Target
 from moo_mtl.data.graphs import Graphs as Graphs
+from moo_mtl.data.repeats import repeats as repeats
+from moo_mtl.data.repeats import warn_of_repeats
 from moo_mtl.errors import InputError, unknown
 from moo_mtl.naming import check_parameters, load
 
@@ -48,6 +50,9 @@ NAMES = tuple(_HOME)
 def get(name: str, **parameters: Any) -> Dataset:
     """A data set by name, or from the user's own function as ``module:function``.
 
+    Of a table or function of the user's own, a warning says how many examples of validation and test have the very inputs of a
+    training example.
+
     Args:
         name: one of ``NAMES``, or ``module:function`` of a function that returns a ``Dataset``.
         parameters: of that data set; sets that live in files take ``root=``, the folder that holds them (default: the
@@ -62,6 +67,8 @@ def get(name: str, **parameters: Any) -> Dataset:
     dataset = make(**parameters)
     if not isinstance(dataset, Dataset):
         raise InputError(f"data set {name!r} gave a {type(dataset).__name__}; its function must return a moo_mtl.data.Dataset")
+    if ":" in name or name == "csv":  # of the others the counts are known
+        warn_of_repeats(dataset)
     return dataset
 
 

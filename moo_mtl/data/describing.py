@@ -14,6 +14,7 @@ from moo_mtl import data
 from moo_mtl.data.dataset import Dataset, Target
 from moo_mtl.data.files import ENVIRONMENT, locate
 from moo_mtl.data.graphs import Graphs
+from moo_mtl.data.repeats import repeats
 from moo_mtl.data.sources import FOLDERS, SOURCES, files_of
 
 
@@ -42,13 +43,13 @@ class Contents(NamedTuple):
 
     Attributes:
         inputs: their shape.
-        parts: name and number of examples.
+        parts: name, number of examples, and of how many training has the very inputs.
         tasks: name, kind, number of outputs, number of labels, and their mean where that means something.
         cite: where the data come from.
     """
 
     inputs: str
-    parts: list[tuple[str, str]]
+    parts: list[tuple[str, str, str]]
     tasks: list[tuple[str, str, str, str, str]]
     cite: str
 
@@ -88,7 +89,11 @@ def loaded(name: str, parameters: Mapping[str, Any], root: Path | None = None) -
         if isinstance(inputs, Graphs)
         else " x ".join(f"{size:,}" for size in inputs.shape)
     )
-    parts = [(part, f"{len(index):,}") for part, index in dataset.splits.items()]
+    again = repeats(dataset)
+    parts = [
+        (part, f"{len(index):,}", f"{again[part]:,} ({again[part] / max(len(index), 1):.1%})" if part in again else "-")
+        for part, index in dataset.splits.items()
+    ]
     return Contents(shape, parts, [_task(dataset, task) for task in dataset.tasks], dataset.cite)
 
 
