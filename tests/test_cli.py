@@ -155,8 +155,9 @@ def test_training_runs_tell_tests_apart_and_compare_with_single_tasks(moo_mtl):
 def test_rules_problems_and_schedules_of_ones_own(moo_mtl):
     settings = ["rule=mine:rule", 'problem={name="mine:bowls", n_tasks=2, n_dim=3}', "starts=[[1, 2, 3]]"]
     settings += ["lr=mine:halving"]
-    code, _, err = moo_mtl("run", "toy.toml", *(word for setting in settings for word in ("--set", setting)))
+    code, out, err = moo_mtl("run", "toy.toml", *(word for setting in settings for word in ("--set", setting)))
     assert (code, err.count("\n")) == (0, 1)
+    assert out.endswith("figures of these runs: moo-mtl report runs/toy\n")
     (first,) = folders()
     Path("mine.py").write_text(f"{MINE}# changed\n", encoding="utf-8")
     moo_mtl("run", "toy.toml", *(word for setting in settings for word in ("--set", setting)))

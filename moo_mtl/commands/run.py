@@ -62,8 +62,11 @@ def _compute(experiments: list[Experiment], out: Path) -> None:
     for one, outcome in outcomes:
         if outcome.records:
             _print_summary(one, outcome.records)
-            for figure in experiment.draw(one, outcome.records, out):
+            figures = experiment.draw(one, outcome.records, out)
+            for figure in figures:
                 print(figure)
+            if not figures:
+                print(f"figures of these runs: moo-mtl report {out / one.name}")
     say_failures([failure for _, outcome in outcomes for failure in outcome.failures])
 
 

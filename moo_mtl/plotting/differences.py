@@ -39,8 +39,8 @@ def critical_differences(
         table,
         alpha=alpha,
         ax=ax,
-        label_fmt_left="{label} ({rank:.2f})",
-        label_fmt_right="({rank:.2f}) {label}",
+        label_fmt_left="{label} ({rank:.2f}) ",  # a space to the line
+        label_fmt_right=" ({rank:.2f}) {label}",
         color_palette={name: look(name.partition("(")[0]).colour for name in ranks},
         crossbar_props={"color": "#222222", "linewidth": 2, "marker": "o", "markersize": 3},
         marker_props={"s": 14},
