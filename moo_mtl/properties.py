@@ -119,7 +119,7 @@ trajectory_scale_invariant = Property(
     "Multiplying losses by positive constants, one per task, leaves the unit direction of every step as it is.",
     r"d_t(DJ_1, \dots, DJ_t) / \lVert \cdot \rVert = d_t(J_1, \dots, J_t) / \lVert \cdot \rVert",
 )
-weights_scale_invariant = Property(
+scale_invariant_weights = Property(
     "scale invariant weights",
     "Multiplying losses by positive constants, one per task, leaves the weights of every step as they are.",
     r"w_t(D\ell_1, DJ_1, \dots) = w_t(\ell_1, J_1, \dots)",

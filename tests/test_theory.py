@@ -35,6 +35,11 @@ from moo_mtl.theory.table import line, lines, plain, recipe_of, unplain
 from moo_mtl.theory.verdict import judge, violations
 
 
+def test_every_property_is_imported_by_its_name():
+    for property in properties.ALL:
+        assert getattr(properties, property.name.lower().replace(" ", "_")) is property
+
+
 def test_every_property_has_a_law():
     assert set(LAWS) == set(properties.ALL)
     assert {property for _, part in writing.grouped() for property in part} == set(LAWS)

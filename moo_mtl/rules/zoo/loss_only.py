@@ -22,13 +22,13 @@ from moo_mtl.properties import (
     nonnegative,
     permutation_equivariant,
     scale_invariant,
+    scale_invariant_weights,
     shift_invariant,
     simplex,
     stateless,
     sums_to_k,
     trajectory_scale_invariant,
     unbiased,
-    weights_scale_invariant,
     zero_at_weakly_stationary,
     zero_only_at_stationary,
 )
@@ -46,7 +46,7 @@ _GUARANTEES_NOTHING = [common_descent, zero_at_weakly_stationary]
     cite="Unitary scalarization, the baseline of every comparison: Kurin et al., In Defense of the Unitary "
     "Scalarization for Deep Multi-Task Learning, NeurIPS 2022, arXiv 2201.04122",
     holds=[
-        *(nonnegative, sums_to_k, zero_only_at_stationary, weights_scale_invariant, shift_invariant),
+        *(nonnegative, sums_to_k, zero_only_at_stationary, scale_invariant_weights, shift_invariant),
         *(linear_under_scaling, homogeneous_1, permutation_equivariant, deterministic, stateless),
         *(idle_tasks_change_nothing, continuous, continuous_at_dependence, unbiased, converges_if_convex),
         *(converges_if_smooth,),
@@ -69,7 +69,7 @@ def equal(reduction: Literal["sum", "mean"] = "sum") -> Rule[Any]:
     cite="Lin, Ye, Zhang and Tsang, Reasonable Effectiveness of Random Weighting: a Litmus Test for Multi-Task Learning, "
     "TMLR 2022, arXiv 2111.10603, Section 3",
     holds=[
-        *(nonnegative, simplex, zero_only_at_stationary, weights_scale_invariant, shift_invariant),
+        *(nonnegative, simplex, zero_only_at_stationary, scale_invariant_weights, shift_invariant),
         *(linear_under_scaling, homogeneous_1, stateless, continuous, continuous_at_dependence, unbiased),
         *(converges_if_convex, converges_if_smooth),
     ],

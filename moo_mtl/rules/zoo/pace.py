@@ -21,13 +21,13 @@ from moo_mtl.properties import (
     nonnegative,
     permutation_equivariant,
     scale_invariant,
+    scale_invariant_weights,
     shift_invariant,
     simplex,
     stateless,
     sums_to_k,
     trajectory_scale_invariant,
     unbiased,
-    weights_scale_invariant,
     zero_at_weakly_stationary,
     zero_only_at_stationary,
 )
@@ -45,7 +45,7 @@ _GUARANTEES_NOTHING = [common_descent, zero_at_weakly_stationary]
     cite="Liu, Johns and Davison, End-to-End Multi-Task Learning with Attention, CVPR 2019, arXiv 1803.10704, equation 7",
     holds=[
         *(nonnegative, sums_to_k, heavier_with_loss, lighter_with_loss, zero_only_at_stationary),
-        *(weights_scale_invariant, linear_under_scaling, homogeneous_1, permutation_equivariant),
+        *(scale_invariant_weights, linear_under_scaling, homogeneous_1, permutation_equivariant),
         *(deterministic, idle_tasks_change_nothing, continuous, continuous_at_dependence, unbiased),
         *(converges_if_convex, converges_if_smooth),
     ],
@@ -93,7 +93,7 @@ def slaw(beta: Schedule = 0.99) -> Rule[Any]:
     cite="Groenendijk, Karaoglu, Gevers and Mensink, Multi-Loss Weighting with Coefficient of Variations, WACV 2021, "
     "arXiv 2009.01717, Section 3; running statistics by Welford's method",
     holds=[
-        *(nonnegative, simplex, zero_only_at_stationary, weights_scale_invariant, linear_under_scaling),
+        *(nonnegative, simplex, zero_only_at_stationary, scale_invariant_weights, linear_under_scaling),
         *(homogeneous_1, permutation_equivariant, deterministic, idle_tasks_change_nothing, continuous),
         *(continuous_at_dependence, unbiased, converges_if_convex, converges_if_smooth),
     ],

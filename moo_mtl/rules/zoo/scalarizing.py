@@ -19,11 +19,11 @@ from moo_mtl.properties import (
     nonnegative,
     permutation_equivariant,
     scale_invariant,
+    scale_invariant_weights,
     shift_invariant,
     simplex,
     stateless,
     unbiased,
-    weights_scale_invariant,
     zero_at_weakly_stationary,
     zero_only_at_stationary,
 )
@@ -47,7 +47,7 @@ def _of(function: Scalarization, ideal: Bound) -> Rule[Any]:
     cite="Linear scalarization, a classic: Miettinen, Nonlinear Multiobjective Optimization, Kluwer 1999, Section 3.1",
     holds=[
         *_PLAIN,
-        *(nonnegative, simplex, zero_only_at_stationary, weights_scale_invariant, shift_invariant),
+        *(nonnegative, simplex, zero_only_at_stationary, scale_invariant_weights, shift_invariant),
         *(linear_under_scaling, homogeneous_1, continuous, continuous_at_dependence, unbiased),
         *(converges_if_convex, converges_if_smooth),
     ],

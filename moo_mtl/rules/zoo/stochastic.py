@@ -19,12 +19,12 @@ from moo_mtl.properties import (
     nonnegative,
     permutation_equivariant,
     scale_invariant,
+    scale_invariant_weights,
     shift_invariant,
     simplex,
     stateless,
     trajectory_scale_invariant,
     unbiased,
-    weights_scale_invariant,
     zero_at_weakly_stationary,
     zero_only_at_stationary,
 )
@@ -154,7 +154,7 @@ def sdmgrad(
     cite="He, Zhou, Zhang, Yun, Xu, Zeng, Chilimbi and Zhao, Robust Multi-Task Learning with Excess Risks, ICML 2024, "
     "arXiv 2402.02009, Algorithm 1",
     holds=[
-        *(nonnegative, simplex, zero_only_at_stationary, weights_scale_invariant, shift_invariant),
+        *(nonnegative, simplex, zero_only_at_stationary, scale_invariant_weights, shift_invariant),
         *(linear_under_scaling, homogeneous_1, permutation_equivariant, deterministic),
         *(idle_tasks_change_nothing, continuous, continuous_at_dependence, unbiased, converges_if_convex),
         *(converges_if_smooth,),

@@ -68,7 +68,7 @@ def _linear_under_scaling(case: Case) -> Tensor:
 LAWS = (
     Law(properties.scale_invariant, _scale, steps=1),
     Law(properties.trajectory_scale_invariant, _scale),
-    Law(properties.weights_scale_invariant, _weights_scale),
+    Law(properties.scale_invariant_weights, _weights_scale),
     Law(properties.transformation_invariant, _transformation, steps=1),
     Law(properties.trajectory_transformation_invariant, _transformation),
     Law(properties.shift_invariant, _shift),
