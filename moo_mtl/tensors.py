@@ -50,7 +50,7 @@ def sums_finite(tensors: Iterable[Tensor]) -> bool:
 
     A sum may overflow where no entry does, so that only a yes is final. Reading it waits for an accelerator.
     """
-    return all(math.isfinite(tensor.sum()) for tensor in tensors)
+    return all(math.isfinite(tensor.sum().item()) for tensor in tensors)
 
 
 def by_shape(value: Any) -> str:
