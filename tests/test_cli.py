@@ -102,6 +102,8 @@ def test_every_name_is_listed(moo_mtl):
     code, out, _ = moo_mtl("list")
     assert code == 0
     assert {"db-mtl", "two-task-toy", "multi-digits", "small-lenet"} <= set(out.split())
+    assert "Multi-gate mixture of experts" in out  # models are described, as all else
+    assert "there is no TOML file in the folder experiments" in out
 
 
 def test_a_finished_run_is_found_and_not_computed_again(moo_mtl, monkeypatch):

@@ -19,8 +19,4 @@ def list_(what: Annotated[Listing | None, typer.Argument(help="Leave out to list
     from moo_mtl import listing
 
     for section in [what] if what else listing.SECTIONS:
-        lines = list(listing.SECTIONS[section]())
-        described = any(description for _, description in lines)
-        print_table(
-            section, ("name", "source") if described else ("name",), lines if described else [line[:1] for line in lines]
-        )
+        print_table(section, ("name", "about"), listing.SECTIONS[section]())

@@ -46,17 +46,22 @@ def get(name: str, dataset: Dataset, *, seed: int = 0, **parameters: Any) -> nn.
     Raises:
         InputError: an unknown name or parameter, a function that gives something else, or a network that does not fit the data.
     """
-    factory = _factory(name)
-    check_parameters("network", name, factory, {"dataset": dataset, **parameters})
+    make = factory(name)
+    check_parameters("network", name, make, {"dataset": dataset, **parameters})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = factory(dataset, **parameters)
+        network = make(dataset, **parameters)
     if not isinstance(network, nn.Module):
         raise InputError(f"network {name!r} gave a {type(network).__name__}; its function must return a torch.nn.Module")
     return network
 
 
-def _factory(name: str) -> Callable[..., Any]:
+def factory(name: str) -> Callable[..., Any]:
+    """The function that makes a network for a data set.
+
+    Raises:
+        InputError: there is none of that name.
+    """
     if ":" in name:
         found = load(name, "network")
         if not callable(found):
@@ -65,5 +70,5 @@ def _factory(name: str) -> Callable[..., Any]:
     if name not in _HOME:
         raise unknown("network", name, NAMES)
     module, function = _HOME[name]
-    factory: Callable[..., Any] = getattr(import_module(f"moo_mtl.models.{module}"), function)
-    return factory
+    built_in: Callable[..., Any] = getattr(import_module(f"moo_mtl.models.{module}"), function)
+    return built_in
