@@ -45,6 +45,34 @@ def require_number(who: str, what: str, found: object) -> None:
         raise InputError(f"{who}: {what} is a {type(found).__name__}, expected a number")
 
 
+def require_points(who: str, what: str, found: object) -> None:
+    """Refuse what is no set of points ``[..., N, K]``, or none of floating-point numbers.
+
+    Raises:
+        InputError: it is no tensor, or has fewer than two dimensions, or numbers of another kind.
+    """
+    require_tensor(who, what, found)
+    assert isinstance(found, Tensor)
+    if found.ndim < 2 or not found.is_floating_point():
+        raise InputError(f"{who}: {what} have shape {list(found.shape)} of {found.dtype}, expected [..., N, K] of floats")
+
+
+def require_device(found: str | torch.device | None) -> torch.device | None:
+    """The device of that name; ``None`` stays.
+
+    Raises:
+        InputError: torch does not know it, or this machine does not have it.
+    """
+    if found is None:
+        return None
+    try:
+        device = torch.device(found)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise InputError(f"device {found!r} cannot be used here: {str(error).splitlines()[0]}") from error
+    return device
+
+
 def sums_finite(tensors: Iterable[Tensor]) -> bool:
     """Whether the sum of each is finite, and with it every entry: a third of the cost of looking at them one by one.
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from moo_mtl import certify, solvers
+from moo_mtl import Balancer, certify, fronts, problems, rules, solvers, trace
 from moo_mtl.certificate import estimate
 from moo_mtl.errors import InputError
+from moo_mtl.plotting.values import array
 
 SOLVERS = {
     "min_norm": solvers.min_norm,
@@ -154,3 +155,100 @@ def test_constraints_that_are_none(found):
 def test_names_that_are_no_names():
     with pytest.raises(InputError, match="unknown scale 3; Known: "):
         solvers.aligned(gramians(3, ()), scale=3)
+
+
+def points(*shape):
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+
+
+AGAINST = {name: getattr(fronts, name) for name in ("igd", "igd_plus", "gd_plus", "epsilon", "spread", "hypervolume")}
+ALONE = {
+    **{name: getattr(fronts, name) for name in ("spacing", "sparsity", "min_distance", "soft_min_distance", "non_dominated")},
+    **{
+        name: lambda given, name=name: getattr(fronts, name)(given, points(20, 2))
+        for name in ("inner_product", "angle", "pbi", "igd", "igd_plus", "gd_plus", "epsilon", "spread")
+    },
+    "hypervolume": lambda given: fronts.hypervolume(given, points(2) + 1),
+    "delta_m": lambda given: fronts.delta_m(given, points(2), [True, False]),
+}
+NO_POINTS = [[[0.1, 0.2]] * 20, np.ones((20, 2)), None, "front", 1.0, torch.tensor(1.0), points(20, 2).to_sparse()]
+
+
+@pytest.mark.parametrize("found", NO_POINTS, ids=lambda found: type(found).__name__)
+@pytest.mark.parametrize("name", ALONE)
+def test_indicators_take_points(name, found):
+    with pytest.raises(InputError):
+        ALONE[name](found)
+    if name != "delta_m":
+        for other in (points(20, 2).long(), points(20, 2) > 0.5, points(20, 2) * 1j, points(20)):
+            with pytest.raises(InputError, match="expected"):
+                ALONE[name](other)
+
+
+@pytest.mark.parametrize("found", [*NO_POINTS, points(0, 2), points(4, 30, 2), points(30, 3), points(30, 2) * 1j])
+@pytest.mark.parametrize("name", AGAINST)
+def test_indicators_take_a_front(name, found):
+    with pytest.raises(InputError):
+        AGAINST[name](points(20, 2), found)
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("lr", [None, [0.1], "0.1", torch.tensor(0.1), torch.ones(4), -1.0, lambda step: None]),
+        ("betas", [0.9, (0.9,), ("a", "b"), None, (2, 3)]),
+        ("clip", ["1", [1], -1.0, float("nan")]),
+        ("until", ["1", [1], -1.0, float("nan")]),
+        ("gradient_noise", ["1", None, [0.1], -1.0]),
+        ("preferences", ["many", object()]),
+        ("device", ["gpu", "no-such-device"]),
+        ("steps", ["3", None, 3.5, -1]),
+    ],
+)
+def test_a_trace_refuses_what_is_no_number_of_the_kind(key, values):
+    for value in values:
+        options = {"steps": 2, "lr": 0.1, key: value}
+        with pytest.raises(InputError):
+            trace(problems.get("two-task-toy"), rules.get("mgda"), points(3, 2), **options)
+
+
+def test_a_trace_refuses_complex_starts():
+    with pytest.raises(InputError, match="starts are complex"):
+        trace(problems.get("two-task-toy"), rules.get("mgda"), points(3, 2) * 1j, steps=2, lr=0.1)
+
+
+@pytest.mark.parametrize("found", [-1, "3", 2.5, None, True])
+@pytest.mark.parametrize("name", ["zdt1", "dtlz2", "two-task-toy"])
+def test_numbers_of_points(name, found):
+    for sample in (problems.get(name).front, problems.get(name).pareto_set, lambda n: fronts.directions.evenly(n, 2)):
+        if found is not True or sample.__name__ != "<lambda>":
+            with pytest.raises(InputError, match=r"must be an? .* of at least"):
+                sample(found)
+
+
+def test_problems_of_ones_own_that_are_none():
+    for f, options in ((3, {}), (None, {}), (torch.sum, {"bounds": 3}), (torch.sum, {"bounds": (1, 2, 3)})):
+        with pytest.raises(InputError, match=r"expected a function|bounds must be two"):
+            problems.from_function(f, n_tasks=2, n_dim=3, **options)
+    for name in (3, None):
+        with pytest.raises(InputError, match="expected a name such as"):
+            problems.get(name)
+
+
+def test_a_balancer_refuses_what_it_cannot_use():
+    model = torch.nn.Linear(2, 2)
+    for options in ({"every": "1"}, {"every": None}, {"every": 1.5}, {"certify_every": "1"}, {"certify_every": -1}):
+        with pytest.raises(InputError, match="must be a whole number of at least"):
+            Balancer(rules.get("mgda"), model, **options)
+    for state in (None, 3, "state", [1]):
+        with pytest.raises(InputError, match=r"expected what Balancer\.state_dict gave"):
+            Balancer(rules.get("mgda"), model).load_state_dict(state)
+    with pytest.raises(InputError, match=r"scaler is a str, expected a torch\.amp\.GradScaler"):
+        Balancer(rules.get("mgda"), model).backward(model(torch.ones(2)).square(), scaler="yes")
+
+
+def test_figures_are_of_numbers():
+    for found in (None, "front", points(5, 2) * 1j):
+        with pytest.raises(InputError, match="expected numbers to draw"):
+            array(found)
+    assert array(points(5, 2).bfloat16()).shape == (5, 2)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
+from moo_mtl.tensors import require_tensor
 
 
 def delta_m(metrics: Tensor, baseline: Tensor, higher_is_better: Sequence[bool]) -> Tensor:
@@ -57,6 +58,10 @@ def delta_p(metrics: Tensor, baseline: Tensor, higher_is_better: Sequence[bool],
 
 
 def _gains(metrics: Tensor, baseline: Tensor, higher_is_better: Sequence[bool]) -> Tensor:
+    require_tensor("fronts", "metrics", metrics)
+    require_tensor("fronts", "baseline", baseline)
+    if not isinstance(higher_is_better, Sequence) or not metrics.ndim or not baseline.ndim:
+        raise InputError("metrics and baseline are [..., M], and higher_is_better is a list of M; found something else")
     if not metrics.shape[-1] == baseline.shape[-1] == len(higher_is_better):
         found = f"{metrics.shape[-1]}, {baseline.shape[-1]} and {len(higher_is_better)}"
         raise InputError(f"metrics, baseline and higher_is_better must have one entry per metric, found {found}")

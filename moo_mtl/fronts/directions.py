@@ -95,5 +95,5 @@ def _partitions(n: int, n_tasks: int) -> int:
 
 
 def _at_least(what: str, found: int, least: int) -> None:
-    if found < least:
-        raise InputError(f"directions: {what} must be at least {least}, found {found}")
+    if not isinstance(found, int) or found < least:
+        raise InputError(f"directions: {what} must be a whole number of at least {least}, found {found!r}")

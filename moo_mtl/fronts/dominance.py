@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from moo_mtl.tensors import require_points
+
 _BLOCK = 8_000_000  # comparisons held in memory at a time
 
 
@@ -23,7 +25,11 @@ def non_dominated(losses: Tensor) -> Tensor:
 
     Returns:
         ``[..., N]`` bool.
+
+    Raises:
+        InputError: these are no points ``[..., N, K]`` of floating-point numbers.
     """
+    require_points("non_dominated", "losses", losses)
     bad = losses.isnan().any(dim=-1)
     clean = losses.masked_fill(bad.unsqueeze(-1), torch.inf)
     mask = _by_sorting(clean) if losses.shape[-1] == 2 else _by_pairs(clean)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from moo_mtl.errors import InputError
 from moo_mtl.fronts.dominance import non_dominated
-from moo_mtl.tensors import require_tensor
+from moo_mtl.tensors import require_points, require_tensor
 
 _BLOCK = 16_000_000  # numbers held in memory at a time
 
@@ -34,6 +34,8 @@ def hypervolume(points: Tensor, ref_point: Tensor) -> Tensor:
     if not bool(points.isfinite().all()):
         raise InputError("hypervolume: a loss is NaN or infinite; leave such points out")
     sets = points.detach().double().cpu().reshape(points.shape[:-2].numel(), *points.shape[-2:]).numpy()
+    if ref_point.ndim != 1 or bool(ref_point.isnan().any()):
+        raise InputError(f"hypervolume: found a reference point of shape {list(ref_point.shape)}, expected [K] without NaN")
     corner = ref_point.detach().double().cpu().numpy()
     volumes = [moocore.hypervolume(one, ref=corner) if len(one) else 0.0 for one in sets]
     return torch.tensor(volumes, dtype=torch.float64).reshape(points.shape[:-2])
@@ -77,6 +79,7 @@ def spread(points: Tensor, front: Tensor) -> Tensor:
     Source: Zhou, Jin, Zhang, Sendhoff and Tsang, CEC 2006; Deb et al., NSGA-II, 2002, for two losses.
     """
     nearest = _neighbours(points).amin(dim=-1)
+    _against(points, front)
     extremes = front[front.argmax(dim=-2)].to(points)
     missing = _from_front(points, extremes, _distance).sum(dim=-1)
     mean = nearest.mean(dim=-1, keepdim=True)
@@ -155,7 +158,7 @@ def _to_front(points: Tensor, front: Tensor, measure: Callable[[Tensor], Tensor]
 
 def _offsets(points: Tensor, front: Tensor) -> Iterator[Tensor]:
     """How much worse each point is than each of the front, ``[..., N, R, K]``, a block of the front at a time."""
-    _fitting(points, front, "front")
+    _against(points, front)
     for block in front.to(points).split(max(1, _BLOCK // max(1, points.numel()))):
         yield points.unsqueeze(-2) - block
 
@@ -174,6 +177,7 @@ def _largest(offsets: Tensor) -> Tensor:
 
 def _neighbours(points: Tensor) -> Tensor:
     """Distances from each point to the N - 1 others, ``[..., N, N - 1]``."""
+    require_points("fronts", "points", points)
     n = points.shape[-2]
     if n < 2:
         raise InputError(f"indicators of distances between points need two of them, found {n}")
@@ -183,16 +187,26 @@ def _neighbours(points: Tensor) -> Tensor:
 
 
 def _paired(points: Tensor, preferences: Tensor) -> Tensor:
+    require_points("fronts", "points", points)
+    require_tensor("fronts", "preferences", preferences)
     if points.shape[-2:] != preferences.shape[-2:]:
         found = f"{tuple(points.shape)} and {tuple(preferences.shape)}"
         raise InputError(f"each point is held against its own preference: shapes must end alike, found {found}")
     return preferences.to(points)
 
 
+def _against(points: Tensor, front: Tensor) -> None:
+    _fitting(points, front, "front")
+    if front.ndim != 2 or not front.numel() or not points.shape[-2]:
+        raise InputError(
+            f"indicators hold at least one point against a front [R, K], found {list(points.shape)} and {list(front.shape)}"
+        )
+
+
 def _fitting(points: Tensor, other: Tensor, what: str) -> None:
-    require_tensor("fronts", "points", points)
+    require_points("fronts", "points", points)
     require_tensor("fronts", what, other)
-    if points.dim() < 2 or points.shape[-1] != other.shape[-1]:
+    if not other.ndim or points.shape[-1] != other.shape[-1] or other.is_complex():
         raise InputError(
             f"points [..., N, K] and {what} [..., K] must agree in K, found {tuple(points.shape)} and {tuple(other.shape)}"
         )

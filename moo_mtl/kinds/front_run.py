@@ -24,6 +24,7 @@ from moo_mtl.models.conditioned import conditioned
 from moo_mtl.models.multi_head import shared_parameters
 from moo_mtl.models.stack import Stack
 from moo_mtl.runs import Run
+from moo_mtl.tensors import require_device
 from moo_mtl.training import tasks_of
 from moo_mtl.training.sampling import Dirichlet
 from moo_mtl.training.stack_history import StackHistory
@@ -148,7 +149,7 @@ def _trainer(config: FrontRun, dataset: Dataset) -> StackTrainer:
     ]
     ones = (1,) * (len(shape) - 2)
     return StackTrainer(
-        Stack(networks, shape).to(device=resolving.device(config.device), dtype=getattr(torch, config.dtype)),
+        Stack(networks, shape).to(device=require_device(config.device), dtype=getattr(torch, config.dtype)),
         tasks,
         resolving.rule(rule, dataset.name, None),
         epochs=config.epochs,

@@ -76,20 +76,6 @@ def _loaded(key: str, value: Any) -> Any:
     return load(value, key) if isinstance(value, str) and ":" in value else value
 
 
-def device(name: str) -> torch.device:
-    """The device of that name.
-
-    Raises:
-        InputError: torch does not know it, or this machine does not have it.
-    """
-    try:
-        found = torch.device(name)
-        torch.empty(0, device=found)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device {name!r} cannot be used here: {str(error).splitlines()[0]}") from error
-    return found
-
-
 def plain(value: Any) -> Any:
     """The value in JSON's types; NaN and infinities, which JSON lacks, become ``null``."""
     if isinstance(value, torch.Tensor):

@@ -21,6 +21,7 @@ from moo_mtl.problems import Problem
 from moo_mtl.randomness import uniforms
 from moo_mtl.rules.rule import Rule
 from moo_mtl.runs import Run
+from moo_mtl.tensors import require_device
 from moo_mtl.tracing import Trace, trace
 
 
@@ -65,7 +66,7 @@ def arguments(config: TraceRun) -> tuple[Problem, Rule[Any], dict[str, Any]]:
         "betas": tuple(config.betas),
         "lr": resolving.number_or_function("lr", config.lr),
         "box": None if config.box == "none" else config.box,
-        "device": resolving.device(config.device),
+        "device": require_device(config.device),
     }
     return problem, rule, given
 

@@ -14,6 +14,7 @@ from moo_mtl.data import Dataset, Examples
 from moo_mtl.errors import InputError, LostError, MooMtlError, unknown
 from moo_mtl.kinds import resolving, single_run
 from moo_mtl.runs import Run
+from moo_mtl.tensors import require_device
 from moo_mtl.training import History, Trainer, schedules, tasks_of
 from moo_mtl.training.batches import Data
 
@@ -31,7 +32,7 @@ def check(config: TrainRun) -> None:
     if config.processes > 1 and config.device.startswith("cuda:"):
         raise InputError(f'processes is {config.processes} and device {config.device!r} is one; "cuda" gives each its own')
     if config.processes > 1 and config.device == "cuda":
-        resolving.device(f"cuda:{config.processes - 1}")
+        require_device(f"cuda:{config.processes - 1}")
     _trainer(config, _dataset(config))
 
 
@@ -108,7 +109,7 @@ def _trainer(config: TrainRun, dataset: Dataset, distributed: bool = False) -> T
         scheduler=None if scheduler is None else schedules.get(scheduler.name, config.epochs, **scheduler.parameters),
         distributed=distributed,
         lr=resolving.number_or_function("lr", config.lr),
-        device=resolving.device(launch.device(config.device)),
+        device=require_device(launch.device(config.device)),
         dtype=getattr(torch, config.dtype),
     )
 

@@ -89,8 +89,9 @@ class Problem:
         """``n`` points of the exact front, ``[n, K]``.
 
         Raises:
-            InputError: no closed form of the front is known.
+            InputError: no closed form of the front is known, or ``n`` is no number of points.
         """
+        size(self.name, "n", n, 0)
         if self.exact_front is not None:
             return self.exact_front(n)
         if self.exact_set is not None:
@@ -101,8 +102,9 @@ class Problem:
         """``n`` points of the Pareto set, ``[n, D]``.
 
         Raises:
-            InputError: no closed form of the Pareto set is known.
+            InputError: no closed form of the Pareto set is known, or ``n`` is no number of points.
         """
+        size(self.name, "n", n, 0)
         if self.exact_set is None:
             raise InputError(f"{self.name}: no exact Pareto set is known; trace the problem from many starts instead")
         return self.exact_set(n)
@@ -137,6 +139,10 @@ def from_function(
             that is not below its upper one; when evaluated: a result that is not a tensor ``[..., K]``.
     """
     name = name or getattr(f, "__name__", type(f).__name__)
+    if not callable(f):
+        raise InputError(f"{name}: found a {type(f).__name__}, expected a function of x [..., {n_dim}]")
+    if bounds is not None and not (isinstance(bounds, Sequence) and len(bounds) == 2):
+        raise InputError(f"{name}: bounds must be two, the lower and the upper ends, found {bounds!r}")
     size(name, "n_tasks", n_tasks, 1)
     size(name, "n_dim", n_dim, 1)
 

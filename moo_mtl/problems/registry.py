@@ -53,6 +53,8 @@ def get(name: str, **parameters: Any) -> Problem:
         InputError: the name or a parameter is unknown (the message has the nearest match), a required one is missing,
             or the attribute is not what it should be.
     """
+    if not isinstance(name, str):
+        raise InputError(f'problems.get: found {name!r}, expected a name such as "zdt1"; moo-mtl list problems shows all')
     if ":" in name:
         return _own(name, parameters)
     if name not in REGISTRY:

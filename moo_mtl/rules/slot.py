@@ -124,7 +124,11 @@ def within(
 def _checked(rule: str, parameter: str, value: Schedule, inside: Callable[[float], bool], expected: str, why: str) -> Schedule:
     def checked(step: int) -> float:
         found = at(value, step)
-        if isinstance(found, str) or not inside(found):
+        try:
+            right = not isinstance(found, str) and inside(found)
+        except (TypeError, ValueError, RuntimeError):  # None, lists, arrays and tensors of several numbers
+            right = False
+        if not right:
             when = f" at step {step}" if callable(value) else ""
             raise InputError(f"{rule}: {parameter} must {expected}, found {found!r}{when}; {why}")
         return found

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError, NonFiniteError
 from moo_mtl.observation import Needs
 from moo_mtl.problems.problem import Problem, require_problem
 from moo_mtl.rules.rule import Rule
-from moo_mtl.rules.slot import Schedule, positive
-from moo_mtl.tensors import require_tensor
+from moo_mtl.rules.slot import Schedule, positive, within
+from moo_mtl.tensors import require_number, require_tensor
 from moo_mtl.tracing.record import NONFINITE
 from moo_mtl.tracing.view import Point
 
@@ -34,6 +36,8 @@ def require_input(
     """
     require_problem(problem, "trace")
     require_tensor("trace", "starts", starts)
+    if starts.is_complex():
+        raise InputError("trace: starts are complex numbers, expected real ones")
     if starts.dim() == 0 or starts.shape[-1] != problem.n_dim:
         raise InputError(f"trace: starts have shape {tuple(starts.shape)}, expected [..., {problem.n_dim}] for {problem.name}")
     if starts.numel() == 0:
@@ -56,20 +60,46 @@ def require_input(
         )
 
 
+def numbers(what: str, given: object) -> Tensor:
+    """A tensor, an array or a nested list as float64.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    try:
+        return torch.as_tensor(given, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(f"trace: {what} are a {type(given).__name__}, expected numbers") from None
+
+
 def require_step(
-    rule: Rule[Any], lr: Schedule | Tensor, betas: tuple[float, float], clip: float | None, epoch_steps: int | None
+    rule: Rule[Any],
+    lr: Schedule | Tensor,
+    betas: tuple[float, float],
+    clip: float | None,
+    until: float | None,
+    gradient_noise: float,
+    epoch_steps: int | None,
 ) -> None:
     """Hold the numbers that make a step against what they can be.
 
     Raises:
         InputError: a number is outside its range, or the rule follows epochs and none are counted.
     """
-    for rate in lr.tolist() if isinstance(lr, Tensor) else [lr]:
+    for rate in lr.flatten().tolist() if isinstance(lr, Tensor) else [lr]:
         positive("trace", "lr", rate, "the step is -lr times the direction")
-    if not all(0 <= beta < 1 for beta in betas):
-        raise InputError(f"trace: betas must lie in [0, 1), found {betas}; Adam's are (0.9, 0.999)")
-    if clip is not None and not clip > 0:
-        raise InputError(f"trace: clip must be positive, found {clip}; None does not clip")
+    if not isinstance(betas, Sequence) or len(betas) != 2:
+        raise InputError(f"trace: betas must be two numbers in [0, 1), found {betas!r}; Adam's are (0.9, 0.999)")
+    for beta in betas:
+        within("trace", "betas", beta, 0, 1, "Adam's are (0.9, 0.999)", half_open=True)
+    if clip is not None:
+        require_number("trace", "clip", clip)
+        positive("trace", "clip", clip, "None does not clip")
+    if until is not None:
+        require_number("trace", "until", until)
+        within("trace", "until", until, 0, math.inf, "None goes on to the end")
+    require_number("trace", "gradient_noise", gradient_noise)
+    within("trace", "gradient_noise", gradient_noise, 0, math.inf, "it is a standard deviation")
     if Needs.EPOCH in rule.needs and epoch_steps is None:
         raise InputError(
             f"trace: rule {rule.name} follows epochs, and a trace has none; say with epoch_steps= how many steps make one"

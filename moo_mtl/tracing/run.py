@@ -17,8 +17,17 @@ from moo_mtl.problems.problem import Problem
 from moo_mtl.rules.rule import Rule, Weighing, ask, require_rule, started, tell
 from moo_mtl.rules.slot import Schedule, at
 from moo_mtl.state import flatten, keep_where, unflatten
+from moo_mtl.tensors import require_device
 from moo_mtl.tracing.record import MOVING, NONFINITE, STATIONARY, Log, Trace
-from moo_mtl.tracing.refusals import held_to, refuse_if_none_goes_on, require_input, require_runs, require_step, scaling
+from moo_mtl.tracing.refusals import (
+    held_to,
+    numbers,
+    refuse_if_none_goes_on,
+    require_input,
+    require_runs,
+    require_step,
+    scaling,
+)
 from moo_mtl.tracing.view import Point, View, all_finite, batched
 
 
@@ -81,10 +90,11 @@ def trace(
         NonFiniteError: a loss or gradient is not finite on every trajectory. Where others go on, ``status`` says so instead.
     """
     require_rule(rule, "trace")
-    preferences = None if preferences is None else torch.as_tensor(preferences, dtype=torch.float64)
+    preferences = None if preferences is None else numbers("preferences", preferences)
     require_input(problem, rule, starts, steps, record_every, certify_every, preferences, paired)
-    require_step(rule, lr, betas, clip, epoch_steps)
-    x, preferences = batched(starts.detach().to(device=device, dtype=torch.float64), preferences, paired, problem.n_tasks)
+    require_step(rule, lr, betas, clip, until, gradient_noise, epoch_steps)
+    starts = starts.detach().to(device=require_device(device), dtype=torch.float64)
+    x, preferences = batched(starts, preferences, paired, problem.n_tasks)
     require_runs(x, lr, seed, crossed=preferences is not None and not paired)
     if isinstance(lr, Tensor):
         lr = lr.to(x).reshape(-1, *(1,) * (x.dim() - 1))

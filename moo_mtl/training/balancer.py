@@ -201,6 +201,8 @@ class Balancer:
         counting = gathering or self.across is not None or counts is not None
         count = tasks.counted(counts, present, values) if counting else None
         present = count > 0 if counts is not None and count is not None else present
+        if scaler is not None and not hasattr(scaler, "scale"):
+            raise InputError(f"Balancer: scaler is a {type(scaler).__name__}, expected a torch.amp.GradScaler")
         scale = None if scaler is None else scaler.scale(torch.ones((), device=values.device))
 
         behind = Behind.of(values)

@@ -70,6 +70,8 @@ class Carried:
         Raises:
             InputError: an entry is missing, or the state is of another rule.
         """
+        if not isinstance(saved, Mapping):
+            raise InputError(f"Balancer: found a {type(saved).__name__}, expected what Balancer.state_dict gave")
         missing = {"name", "rule", "kept", "step", "epoch", "skipped", "tasks"} - saved.keys()
         if missing:
             raise InputError(

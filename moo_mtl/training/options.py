@@ -46,8 +46,9 @@ def require_options(
     ):
         if value not in known:
             raise InputError(f"Balancer: {name} {value!r} is unknown; expected one of {', '.join(known)}")
-    if every < 1 or certify_every < 0:
-        raise InputError(f"Balancer: every must be at least 1 and certify_every at least 0, found {every} and {certify_every}")
+    for name, count, least in (("every", every, 1), ("certify_every", certify_every, 0)):
+        if not isinstance(count, int) or count < least:
+            raise InputError(f"Balancer: {name} must be a whole number of at least {least}, found {count!r}")
     if in_part and (in_groups or Needs.ROWS in rule.needs):
         raise InputError("Balancer: gramian_of does not go with groups=, nor with a rule that looks at rows; leave it out")
     if in_processes and engine in ("gramian", "features"):
