@@ -47,7 +47,7 @@ def test_the_experiments_are_valid(tmp_path):
 
 
 def test_a_table_trains_as_the_readme_says(tmp_path):
-    rows = [f"p{i // 2},2020-01-{i % 28 + 1},{i % 7},{i * 0.5},{('no', 'yes')[i % 3 > 0]}" for i in range(60)]
+    rows = [f"p{i // 2},2020-01-{i % 28 + 1},{i % 7 + i / 100},{i * 0.5},{('no', 'yes')[i % 3 > 0]}" for i in range(60)]
     (tmp_path / "patients.csv").write_text("\n".join(["patient,date,dose,score,relapse", *rows]))
     (tmp_path / "readme.toml").write_text(blocks("toml")[1], encoding="utf-8")
     single_run.kind(single := config.read(tmp_path / "readme.toml").singles[1]).check(single)
