@@ -6,8 +6,9 @@ import torch
 
 from moo_mtl import Balancer, certify, fronts, problems, rules, solvers, trace
 from moo_mtl.certificate import estimate
-from moo_mtl.errors import InputError
+from moo_mtl.errors import InputError, RunError
 from moo_mtl.plotting.values import array
+from moo_mtl.statistics import compare, gather
 
 SOLVERS = {
     "min_norm": solvers.min_norm,
@@ -252,3 +253,19 @@ def test_figures_are_of_numbers():
         with pytest.raises(InputError, match="expected numbers to draw"):
             array(found)
     assert array(points(5, 2).bfloat16()).shape == (5, 2)
+
+
+@pytest.mark.parametrize("name", ["zdt1", "dtlz2", "two-task-toy", "re21"])
+def test_jacobians_are_of_points(name):
+    problem = problems.get(name)
+    x = points(3, problem.n_dim)
+    for found in (x.tolist(), x.numpy(), None, "x", x.long(), x * 1j, x.to_sparse(), x[:, :1], x.sum()):
+        with pytest.raises(InputError, match=r"expected a tensor|of floats|sparse"):
+            problem.jacobian(found)
+
+
+def test_no_runs_have_no_comparison(tmp_path):
+    with pytest.raises(RunError, match="no finished run lies below"):
+        gather(str(tmp_path))
+    with pytest.raises(InputError, match="there are no runs"):
+        compare([])

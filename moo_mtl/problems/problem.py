@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
+from moo_mtl.tensors import require_tensor
 
 Ends = Tensor | Sequence[float] | float
 
@@ -56,8 +57,12 @@ class Problem:
         """Gradients of the K functions, ``[..., D] -> [..., K, D]``.
 
         Raises:
-            InputError: there is no closed form and ``evaluate`` cuts the graph of automatic differentiation.
+            InputError: x is no tensor ``[..., D]`` of floats, or there is no closed form and ``evaluate`` cuts the graph of
+                automatic differentiation.
         """
+        require_tensor(self.name, "x", x)
+        if not x.is_floating_point() or x.shape[-1:] != (self.n_dim,):
+            raise InputError(f"{self.name}: x has shape {list(x.shape)} of {x.dtype}, expected [..., {self.n_dim}] of floats")
         return self.exact_jacobian(x) if self.exact_jacobian is not None else self.differentiate(x)[1]
 
     def differentiate(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -138,10 +138,11 @@ def _simplex_weights(C: Array, norms: Array) -> Array | None:
 def cosines_of(gramian: Tensor) -> tuple[Array, Array, Array] | None:
     """The Gramian, its cosines and its lengths; ``None`` if an entry is not finite or no inner product, or a length is zero."""
     G: Array = gramian.detach().numpy()
-    squares = G.diagonal().tolist()
+    diagonal = G.diagonal()
+    squares = diagonal.tolist()
     if not (min(squares) > 1e-290 and max(squares) < inf and G.tobytes() == G.T.tobytes()):
         return None
-    norms = np.sqrt(squares)
+    norms = np.sqrt(diagonal)
     C = G / norms / norms[:, None]
     return (G, C, norms) if C.max() <= 1 + SLACK and C.min() >= -1 - SLACK else None
 

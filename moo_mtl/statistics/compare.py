@@ -77,8 +77,11 @@ def compare(runs: Sequence[Measured]) -> Comparison:
     """Compare the rules of all runs.
 
     Raises:
-        InputError: a place has no run with equal weights, the rules share no metric, or no metric has a relative change.
+        InputError: there are no runs, a place has no run with equal weights, the rules share no metric, or no metric has a
+            relative change.
     """
+    if not runs:
+        raise InputError("compare: there are no runs; gather(folder) finds those of an experiment")
     found = [_place(name, [run for run in runs if run.place == name]) for name in dict.fromkeys(run.place for run in runs)]
     rules = [rule for rule in found[0][1] if all(rule in deltas for _, deltas in found)]
     scores: dict[str, list[float]] = {rule: [] for rule in rules}

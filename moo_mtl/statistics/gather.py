@@ -46,7 +46,7 @@ class Measured:
     ms: float
 
 
-def gather(folder: Path, metrics: Sequence[str] = (), tune: str | None = None) -> list[Measured]:
+def gather(folder: str | Path, metrics: Sequence[str] = (), tune: str | None = None) -> list[Measured]:
     """The finished runs below a folder.
 
     Args:
@@ -59,7 +59,7 @@ def gather(folder: Path, metrics: Sequence[str] = (), tune: str | None = None) -
         RunError: there is no finished run, or one is damaged.
         InputError: a run lacks one of the metrics.
     """
-    places = sorted(file.parent for file in folder.rglob("status.json"))
+    places = sorted(file.parent for file in Path(folder).rglob("status.json"))
     found = [run for run in map(runs.read, places) if run.state == "finished"]
     if not found:
         raise RunError(f"no finished run lies below {folder}; moo-mtl sweep FILE --out {folder} makes some")
