@@ -28,7 +28,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 PAGES = [page for page in PAGES if page.exists() and "_build" not in page.parts]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 NAMED = re.compile(r"# ([\w-]+\.(?:py|toml))\n")
-FOREIGN = ("pytorch_lightning", "accelerate")  # blocks with trainers of others run where these are installed
+FOREIGN = ("pytorch_lightning", "transformers")  # blocks with trainers of others run where these are installed
 ELSEWHERE = {"README.md"}  # has a test of its own
 
 
