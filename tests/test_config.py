@@ -133,6 +133,7 @@ def test_overrides_reach_into_lists(experiment):
         ("lr={logg=[1, 2], n=2}", r"lr: expected .*found \{'logg'"),
         ("lr={logg=[1, 2], n=2}", r"lr: expected a number, or \"my_module:schedule\".*; several values are a list, or one of"),
         ("steps='10'", r"steps: expected an integer, found '10'; leave out the quotes"),
+        ("steps=inf", r"steps: expected an? .*, found inf"),
         ("steps=1e3", r"steps: expected an integer, found 1000\.0; write 1000"),
         ("optimizer={name='adam'}", r"optimizer: expected 'sgd' or 'adam', found .*; write 'adam'"),
         ("figures='draw.py'", r"figures: expected a list, found 'draw\.py'; write \['draw\.py'\]"),

@@ -40,6 +40,11 @@ def test_parts_without_examples_and_inputs_without_columns():
     assert repeats(dataset(torch.zeros(6, 0), [0, 1, 2], [3], [4])) == {"validation": 0, "test": 0}
 
 
+def test_inputs_that_are_learned_and_lie_anyhow():
+    inputs = torch.nn.Parameter(torch.eye(6).T.flip(0))
+    assert repeats(dataset(inputs, [0, 1, 2], [2], [3])) == {"validation": 1, "test": 0}
+
+
 def test_graphs_are_not_compared():
     graph = torch.arange(3)
     graphs = Graphs(torch.zeros(3, 2), torch.zeros(2, 0, dtype=torch.int64), torch.zeros(0, 1), graph, 3)

@@ -54,7 +54,7 @@ def _advice(expected: str, found: Any) -> str:
     if expected == "a list" and isinstance(found, str):
         return f"; write [{found!r}]"
     if "number" in expected or "integer" in expected:
-        with suppress(TypeError, ValueError):
+        with suppress(TypeError, ValueError, OverflowError):
             if isinstance(found, str) and isfinite(float(found)):
                 return "; leave out the quotes"
             if "integer" in expected and not isinstance(found, bool) and int(found) == found:

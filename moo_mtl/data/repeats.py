@@ -26,7 +26,7 @@ def repeats(dataset: Dataset) -> dict[str, int]:
 
 
 def warn_of_repeats(dataset: Dataset) -> None:
-    """Warn, once, of a split of the user's own that shares inputs between training and another part."""
+    """Warn of a split of the user's own that shares inputs between training and another part."""
     found = [f"{n} of {len(dataset.splits[part])} {part} examples" for part, n in repeats(dataset).items() if n]
     if found:
         warnings.warn(
@@ -39,7 +39,7 @@ def warn_of_repeats(dataset: Dataset) -> None:
 def _hashes(inputs: Tensor, index: Tensor) -> Iterator[int]:
     """One for each row that ``index`` names."""
     for some in index.split(ROWS):
-        rows = inputs[some]
+        rows = inputs[some.to(inputs.device)].detach().cpu()
         if not rows.numel():
             return
         octets = rows.reshape(len(some), -1).contiguous().view(uint8).numpy()
