@@ -77,7 +77,7 @@ def fairgrad(
 
     Source: Ban and Ji (2024), equation 7.
     """
-    require_tensor("gramian", "it", gramian)
+    require_tensor("fairgrad", "gramian", gramian)
     require_number("fairgrad", "alpha", alpha)
     if not 0 < alpha < float("inf"):
         raise InputError(f"fairgrad: alpha must be positive and finite, found {alpha}")

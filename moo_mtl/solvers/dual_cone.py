@@ -79,7 +79,7 @@ def dualproj(
 
     Source: Lopez-Paz and Ranzato (2017); TorchJD's DualProj.
     """
-    require_tensor("gramian", "it", gramian)
+    require_tensor("dualproj", "gramian", gramian)
     alone = gramian.ndim == 2 or gramian.shape[-1:] != (2,)  # batches of two gradients have closed forms
     if preference is None and alone and fast.applies(gramian, present, backend, extra_constraints):
         return fast.solve("dualproj", gramian, lambda left: _one(normal_form(left), None))
@@ -125,7 +125,7 @@ def upgrad(
 
     Source: Quinton and Rey (2024), Definition of UPGrad, equation 4.
     """
-    require_tensor("gramian", "it", gramian)
+    require_tensor("upgrad", "gramian", gramian)
     alone = gramian.ndim == 2 or gramian.shape[-1:] != (2,)  # batches of two gradients have closed forms
     if preference is None and alone and fast.applies(gramian, present, backend, extra_constraints):
         return fast.solve("upgrad", gramian, lambda left: _each(normal_form(left), None))

@@ -42,7 +42,7 @@ def min_norm(
 
     Source: Desideri (2012), Theorem 2.2; Sener and Koltun (2018), equation 4.
     """
-    require_tensor("gramian", "it", gramian)
+    require_tensor("min_norm", "gramian", gramian)
     if gramian.shape[-1:] != (2,) and fast.applies(gramian, present, backend, extra_constraints):
         return fast.solve("min_norm", gramian, lambda left: _exact(normal_form(left)))
     if single.applies(gramian, present, backend, extra_constraints) and (alone := single.min_norm(gramian)):

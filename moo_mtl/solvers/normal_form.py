@@ -140,7 +140,7 @@ def one_per_task(what: str, given: Tensor, shape: torch.Size) -> Tensor:
     Raises:
         InputError: it is no tensor of real numbers, or has not K entries, or its batch is another.
     """
-    require_tensor(what, "it", given)
+    require_tensor("solvers", what, given)
     if given.is_complex():
         raise InputError(f"{what}: found complex numbers, expected real ones")
     if given.shape[-1:] != shape[-1:]:
@@ -169,7 +169,7 @@ def times(matrix: Tensor, vector: Tensor) -> Tensor:
 
 def check_gramian(gramian: Tensor) -> None:
     """Raise InputError unless ``gramian`` is ``[..., K, K]`` of a floating dtype with K at least 1."""
-    require_tensor("gramian", "it", gramian)
+    require_tensor("solvers", "gramian", gramian)
     if not gramian.is_floating_point() or gramian.ndim < 2 or gramian.shape[-1] != gramian.shape[-2] or not gramian.shape[-1]:
         raise InputError(
             f"gramian: found shape {list(gramian.shape)} of {gramian.dtype}; expected [..., K, K] of floats; pass J @ J.mT"
@@ -178,7 +178,7 @@ def check_gramian(gramian: Tensor) -> None:
 
 def check_present(present: Tensor, n_tasks: int) -> Tensor:
     """Raise InputError unless ``present`` is bool ``[..., K]``."""
-    require_tensor("present", "it", present)
+    require_tensor("solvers", "present", present)
     if present.dtype != torch.bool or present.ndim < 1 or present.shape[-1] != n_tasks:
         raise InputError(
             f"present: found shape {list(present.shape)} of {present.dtype}; expected bool [..., {n_tasks}], one entry per task"

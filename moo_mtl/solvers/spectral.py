@@ -52,7 +52,7 @@ def aligned(
 
     Source: Senushkin et al. (2023), equations 10 and 11.
     """
-    require_tensor("gramian", "it", gramian)
+    require_tensor("aligned", "gramian", gramian)
     closed_form_only("aligned", backend, extra_constraints)
     if scale not in SCALES:
         raise unknown("scale", scale, SCALES)
@@ -107,7 +107,7 @@ def config(
 
     Source: Liu, Chu and Thuerey (2025), equations 2 and 3; in Gramian form since ``pinv(U) = U' pinv(U U')``.
     """
-    require_tensor("gramian", "it", gramian)
+    require_tensor("config", "gramian", gramian)
     closed_form_only("config", backend, extra_constraints)
     if preference is None and single.applies(gramian, present, backend, None) and (alone := single_spectral.config(gramian)):
         return alone
@@ -151,7 +151,7 @@ def imtl_g(
 
     Source: Liu et al. (2021), equation 5; the pseudo-inverse extends it to dependent gradients.
     """
-    require_tensor("gramian", "it", gramian)
+    require_tensor("imtl_g", "gramian", gramian)
     closed_form_only("imtl_g", backend, extra_constraints)
     if single.applies(gramian, present, backend, None) and (alone := single_spectral.imtl_g(gramian)):
         return alone

@@ -55,7 +55,7 @@ def cagrad(
 
     Source: Liu et al. (2021), equations 3 and 4.
     """
-    require_tensor("gramian", "it", gramian)
+    require_tensor("cagrad", "gramian", gramian)
     require_number("cagrad", "c", c)
     if not 0 <= c < float("inf"):
         raise InputError(f"cagrad: c must be finite and at least 0, found {c}")
@@ -108,7 +108,7 @@ def conicgrad(
 
     Source: Hassanpour et al. (2025), the program that their closed form approximates.
     """
-    require_tensor("gramian", "it", gramian)
+    require_tensor("conicgrad", "gramian", gramian)
     require_number("conicgrad", "c", c)
     if not 0 <= c < 1:
         raise InputError(f"conicgrad: c is a cosine in [0, 1), found {c}")
