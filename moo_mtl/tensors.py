@@ -73,6 +73,22 @@ def require_device(found: str | torch.device | None) -> torch.device | None:
     return device
 
 
+def numbers(what: str, given: object) -> Tensor:
+    """A number, a tensor, an array or a nested list as float64.
+
+    >>> numbers("trace: preferences", "a half")
+    Traceback (most recent call last):
+    moo_mtl.errors.InputError: trace: preferences: found a str, expected numbers
+
+    Raises:
+        InputError: it is none of these.
+    """
+    try:
+        return torch.as_tensor(given, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(f"{what}: found a {type(given).__name__}, expected numbers") from None
+
+
 def sums_finite(tensors: Iterable[Tensor]) -> bool:
     """Whether the sum of each is finite, and with it every entry: a third of the cost of looking at them one by one.
 

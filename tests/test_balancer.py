@@ -291,7 +291,7 @@ def test_float32_networks_get_float32_gradients():
     [
         (lambda net: Balancer(rules.equal(), nn.Identity()), "no parameter that requires a gradient"),
         (lambda net: Balancer(rules.equal(), net.trunk, heads="none"), "heads 'none' is unknown"),
-        (lambda net: Balancer(rules.equal(), net.trunk, every=0), "every must be at least 1"),
+        (lambda net: Balancer(rules.equal(), net.trunk, every=0), "every must be a whole number of at least 1"),
         (lambda net: Balancer(rules.db_mtl(), net.trunk, every=2), "gives a direction"),
         (lambda net: Balancer(rules.mgda(), net.trunk, gramian_of=net.heads), "not in shared"),
         (lambda net: Balancer(rules.mgda(), net.trunk, groups=[net.trunk["first"]]), "exactly once"),

@@ -196,12 +196,13 @@ def test_indicators_take_a_front(name, found):
 @pytest.mark.parametrize(
     ("key", "values"),
     [
-        ("lr", [None, [0.1], "0.1", torch.tensor(0.1), torch.ones(4), -1.0, lambda step: None]),
+        ("lr", [None, [0.1], "0.1", torch.tensor(0.1), torch.ones(4), -1.0, lambda step: None, lambda: 0.1]),
         ("betas", [0.9, (0.9,), ("a", "b"), None, (2, 3)]),
         ("clip", ["1", [1], -1.0, float("nan")]),
         ("until", ["1", [1], -1.0, float("nan")]),
         ("gradient_noise", ["1", None, [0.1], -1.0]),
         ("preferences", ["many", object()]),
+        ("scale", ["many", object()]),
         ("device", ["gpu", "no-such-device"]),
         ("steps", ["3", None, 3.5, -1]),
     ],
@@ -228,8 +229,14 @@ def test_numbers_of_points(name, found):
 
 
 def test_problems_of_ones_own_that_are_none():
-    for f, options in ((3, {}), (None, {}), (torch.sum, {"bounds": 3}), (torch.sum, {"bounds": (1, 2, 3)})):
-        with pytest.raises(InputError, match=r"expected a function|bounds must be two"):
+    for f, options in (
+        (3, {}),
+        (None, {}),
+        (torch.sum, {"bounds": 3}),
+        (torch.sum, {"bounds": (1, 2, 3)}),
+        (torch.sum, {"ref_point": "a"}),
+    ):
+        with pytest.raises(InputError, match=r"expected a function|bounds must be two|ref_point: found a str"):
             problems.from_function(f, n_tasks=2, n_dim=3, **options)
     for name in (3, None):
         with pytest.raises(InputError, match="expected a name such as"):
@@ -246,6 +253,33 @@ def test_a_balancer_refuses_what_it_cannot_use():
             Balancer(rules.get("mgda"), model).load_state_dict(state)
     with pytest.raises(InputError, match=r"scaler is a str, expected a torch\.amp\.GradScaler"):
         Balancer(rules.get("mgda"), model).backward(model(torch.ones(2)).square(), scaler="yes")
+    for options, sentence in (
+        ({"present": torch.ones(1, 2, dtype=torch.bool)}, r"present has shape \[1, 2\], and the losses have \[2\]"),
+        ({"counts": "many"}, "counts: found a str, expected numbers"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            Balancer(rules.get("mgda"), model).backward(model(torch.ones(2)).square(), **options)
+    with pytest.raises(InputError, match="the losses are complex"):
+        Balancer(rules.get("mgda"), model).backward(model(torch.ones(2)) * 1j)
+
+
+def test_groups_and_single_parameters():
+    first, second = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
+    with pytest.raises(InputError, match="groups is a int, expected a list of modules"):
+        Balancer(rules.get("mgda"), [first, second], groups=3)
+    losses = torch.stack([(first - second).square().sum() + 1, (first + second).square().sum()])
+    balancer = Balancer(rules.get("mgda"), [first, second], groups=[first, second])  # a parameter is a group of one
+    assert balancer.backward(losses).weights.shape == (2, 2)
+    assert len(Balancer(rules.get("mgda"), first).shared) == 1
+
+
+def test_indicators_and_directions_of_nothing_and_of_names():
+    with pytest.raises(InputError, match="sparsity is of gaps between points"):
+        fronts.sparsity(points(0, 2))
+    with pytest.raises(InputError, match="preferences are complex"):
+        fronts.inner_product(points(3, 2), points(3, 2) * 1j)
+    with pytest.raises(InputError, match="seed is a str"):
+        fronts.directions.random(3, 2, seed="a")
 
 
 def test_figures_are_of_numbers():

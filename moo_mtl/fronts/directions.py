@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
+from moo_mtl.tensors import require_number
 
 
 def das_dennis(n_tasks: int, partitions: int) -> Tensor:
@@ -81,6 +82,7 @@ def random(n: int, n_tasks: int, seed: int = 0) -> Tensor:
     """
     _at_least("n_tasks", n_tasks, 1)
     _at_least("n", n, 1)
+    require_number("directions", "seed", seed)
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.empty(n, n_tasks, dtype=torch.float64).exponential_(generator=generator)
     return drawn / drawn.sum(dim=-1, keepdim=True)

@@ -99,6 +99,8 @@ def spacing(points: Tensor) -> Tensor:
 def sparsity(points: Tensor) -> Tensor:
     """Squared gaps between consecutive non-dominated points, summed over losses, over their number less one."""
     kept = non_dominated(points)
+    if not points.shape[-2]:
+        raise InputError("fronts: sparsity is of gaps between points, and there are none")
     ordered = points.masked_fill(~kept.unsqueeze(-1), torch.inf).sort(dim=-2).values
     gaps = ordered.diff(dim=-2)
     number = kept.sum(dim=-1)
@@ -192,6 +194,8 @@ def _paired(points: Tensor, preferences: Tensor) -> Tensor:
     if points.shape[-2:] != preferences.shape[-2:]:
         found = f"{tuple(points.shape)} and {tuple(preferences.shape)}"
         raise InputError(f"each point is held against its own preference: shapes must end alike, found {found}")
+    if preferences.is_complex():
+        raise InputError("fronts: preferences are complex, expected real numbers")
     return preferences.to(points)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError
-from moo_mtl.tensors import require_tensor
+from moo_mtl.tensors import numbers, require_tensor
 
 Ends = Tensor | Sequence[float] | float
 
@@ -231,17 +231,17 @@ def placed(constant: Tensor) -> Callable[[Tensor], Tensor]:
     return at
 
 
-def vector(*numbers: float | Sequence[float]) -> Tensor:
+def vector(*known: float | Sequence[float]) -> Tensor:
     """Known numbers of a problem (an ideal point, a bound per loss, rows of starts), float64.
 
     >>> vector(1, 2.5)
     tensor([1.0000, 2.5000], dtype=torch.float64)
     """
-    return torch.tensor(numbers, dtype=torch.float64)
+    return torch.tensor(known, dtype=torch.float64)
 
 
 def _vector(given: Ends, length: int, what: str) -> Tensor:
-    tensor = torch.as_tensor(given, dtype=torch.float64)
+    tensor = numbers(what, given)
     if tensor.dim() > 1 or (tensor.dim() == 1 and len(tensor) != length):
         raise InputError(f"{what} must be one number or {length} of them, found shape {tuple(tensor.shape)}")
     return tensor.expand(length).clone()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from types import UnionType
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -14,6 +15,7 @@ from torch import Tensor
 from moo_mtl.errors import InputError
 from moo_mtl.observation import Needs, Observation
 from moo_mtl.rules.rule import NOTHING, Weighing
+from moo_mtl.tensors import numbers
 
 NONE = Needs(0)
 Out = TypeVar("Out")
@@ -122,6 +124,9 @@ def within(
 
 
 def _checked(rule: str, parameter: str, value: Schedule, inside: Callable[[float], bool], expected: str, why: str) -> Schedule:
+    if callable(value) and not _takes_a_step(value):
+        raise InputError(f"{rule}: {parameter} is called with the number of the step, and does not take one number")
+
     def checked(step: int) -> float:
         found = at(value, step)
         try:
@@ -135,6 +140,16 @@ def _checked(rule: str, parameter: str, value: Schedule, inside: Callable[[float
 
     checked(1)
     return checked if callable(value) else value
+
+
+def _takes_a_step(schedule: Callable[..., Any]) -> bool:
+    try:
+        signature(schedule).bind(1)
+    except TypeError:
+        return False
+    except ValueError:  # nothing is known of some that are built in
+        return True
+    return True
 
 
 def excess(who: str, obs: Observation, lower_bound: Bound, *, allow_zero: bool = False) -> Tensor:
@@ -166,7 +181,7 @@ def bound_of(who: str, obs: Observation, bound: Bound) -> Tensor:
     Raises:
         InputError: the numbers are not one per task, or one of them is not finite.
     """
-    given = torch.as_tensor(0.0 if bound is None else bound, dtype=torch.float64)
+    given = numbers(f"{who}: lower_bound", 0.0 if bound is None else bound)
     if bound is not None and given.device.type == "cpu" and not bool(given.isfinite().all()):
         raise InputError(f"{who}: a bound is not finite, found {bound}; give a number below every loss, or one per task")
     given = given.to(obs.losses.device)

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError, NonFiniteError
@@ -14,7 +13,7 @@ from moo_mtl.observation import Needs
 from moo_mtl.problems.problem import Problem, require_problem
 from moo_mtl.rules.rule import Rule
 from moo_mtl.rules.slot import Schedule, positive, within
-from moo_mtl.tensors import require_number, require_tensor
+from moo_mtl.tensors import numbers, require_number, require_tensor
 from moo_mtl.tracing.record import NONFINITE
 from moo_mtl.tracing.view import Point
 
@@ -44,7 +43,7 @@ def require_input(
         raise InputError("trace: there are no starts; give at least one point")
     for name, value, least in (("steps", steps, 0), ("record_every", record_every, 1), ("certify_every", certify_every, 0)):
         if not isinstance(value, int) or value < least:
-            raise InputError(f"trace: {name} must be a whole number of at least {least}, found {value}")
+            raise InputError(f"trace: {name} must be a whole number of at least {least}, found {value!r}")
     if Needs.PREFERENCE in rule.needs and preferences is None:
         raise InputError(
             f"trace: rule {rule.name} follows a preference and none is given; pass preferences=, one number per task"
@@ -58,18 +57,6 @@ def require_input(
             f"trace: paired preferences have shape {tuple(preferences.shape)}, "
             f"expected {(*starts.shape[:-1], problem.n_tasks)}: one for each start"
         )
-
-
-def numbers(what: str, given: object) -> Tensor:
-    """A tensor, an array or a nested list as float64.
-
-    Raises:
-        InputError: it is none of these.
-    """
-    try:
-        return torch.as_tensor(given, dtype=torch.float64)
-    except (TypeError, ValueError, RuntimeError):
-        raise InputError(f"trace: {what} are a {type(given).__name__}, expected numbers") from None
 
 
 def require_step(
@@ -130,7 +117,7 @@ def scaling(scale: Tensor | None, x: Tensor) -> Tensor | None:
     """
     if scale is None:
         return None
-    unit = scale.detach().to(x)
+    unit = numbers("trace: scale", scale).detach().to(x)
     if not all(ours in (1, theirs) for ours, theirs in zip(reversed(unit.shape), reversed(x.shape), strict=False)) or (
         unit.dim() > x.dim()
     ):

@@ -17,11 +17,10 @@ from moo_mtl.problems.problem import Problem
 from moo_mtl.rules.rule import Rule, Weighing, ask, require_rule, started, tell
 from moo_mtl.rules.slot import Schedule, at
 from moo_mtl.state import flatten, keep_where, unflatten
-from moo_mtl.tensors import require_device
+from moo_mtl.tensors import numbers, require_device
 from moo_mtl.tracing.record import MOVING, NONFINITE, STATIONARY, Log, Trace
 from moo_mtl.tracing.refusals import (
     held_to,
-    numbers,
     refuse_if_none_goes_on,
     require_input,
     require_runs,
@@ -90,7 +89,7 @@ def trace(
         NonFiniteError: a loss or gradient is not finite on every trajectory. Where others go on, ``status`` says so instead.
     """
     require_rule(rule, "trace")
-    preferences = None if preferences is None else numbers("preferences", preferences)
+    preferences = None if preferences is None else numbers("trace: preferences", preferences)
     require_input(problem, rule, starts, steps, record_every, certify_every, preferences, paired)
     require_step(rule, lr, betas, clip, until, gradient_noise, epoch_steps)
     starts = starts.detach().to(device=require_device(device), dtype=torch.float64)

@@ -110,7 +110,7 @@ class Balancer:
         given = all_of(shared, "shared")
         self.shared, self._frozen = listed(given, "shared"), [parameter for parameter in given if not parameter.requires_grad]
         self.gramian_of = None if gramian_of is None else part_of(listed(gramian_of, "gramian_of"), self.shared, "gramian_of")
-        self.groups = None if groups is None else partition([listed(group, "a group") for group in groups], self.shared)
+        self.groups = None if groups is None else partition(groups, self.shared)
         self._carried = Carried()
         self._looking = Looking(engine, rule, self.shared, gramian_of is not None or groups is not None, across)
         self._columns: Columns | None = None
@@ -304,6 +304,8 @@ class Balancer:
             )
         if self._columns is None or self._columns.batch != values.shape[:-1]:
             self._columns = Columns(self.shared, values.shape[:-1], self.groups, self.gramian_of)
+        if values.is_complex():
+            raise InputError("Balancer: the losses are complex, expected real numbers; take their abs() or their real part")
         if not values.requires_grad:
             raise InputError(
                 "Balancer: the losses do not depend on any parameter; compute them without torch.no_grad() "

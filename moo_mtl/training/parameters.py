@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from moo_mtl.engines import Behind, Processes
 from moo_mtl.errors import InputError
 
-Parameters = nn.Module | Iterable[nn.Parameter]
+Parameters = nn.Module | nn.Parameter | Iterable[nn.Parameter]
 
 
 def all_of(parameters: Parameters, what: str) -> list[nn.Parameter]:
@@ -22,7 +23,7 @@ def all_of(parameters: Parameters, what: str) -> list[nn.Parameter]:
     """
     if isinstance(parameters, nn.Module):
         return list(parameters.parameters())
-    found = list(parameters) if isinstance(parameters, Iterable) else [parameters]
+    found: list[Any] = [parameters] if isinstance(parameters, Tensor) or not isinstance(parameters, Iterable) else [*parameters]
     strange = [type(one).__name__ for one in found if not isinstance(one, Tensor)]
     if strange:
         raise InputError(
@@ -189,14 +190,15 @@ def part_of(part: list[Tensor], whole: Sequence[Tensor], name: str) -> list[Tens
     return part
 
 
-def partition(groups: list[list[Tensor]], whole: Sequence[Tensor]) -> list[list[Tensor]]:
-    """``groups``, which hold every parameter of ``whole`` exactly once.
+def partition(groups: Iterable[Parameters], whole: Sequence[Tensor]) -> list[list[Tensor]]:
+    """The parameters of each group, which together hold every parameter of ``whole`` exactly once.
 
     Raises:
-        InputError: they do not.
+        InputError: they do not, or are no groups.
     """
-    for group in groups:
-        part_of(group, whole, "a group")
-    if sorted(id(p) for group in groups for p in group) != sorted(id(p) for p in whole):
+    if not isinstance(groups, Iterable) or isinstance(groups, Tensor):
+        raise InputError(f"Balancer: groups is a {type(groups).__name__}, expected a list of modules or of lists of parameters")
+    parts = [part_of(listed(group, "a group"), whole, "a group") for group in groups]
+    if sorted(id(p) for part in parts for p in part) != sorted(id(p) for p in whole):
         raise InputError("Balancer: groups must hold every shared parameter exactly once; add a group for the rest")
-    return groups
+    return parts

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from moo_mtl.errors import InputError, MooMtlError
-from moo_mtl.solvers.normal_form import check_present
+from moo_mtl.solvers.normal_form import check_present, one_for_each
+from moo_mtl.tensors import numbers
 
 Losses = Tensor | Mapping[str, Tensor]
 
@@ -39,11 +40,21 @@ class TaskOrder:
             )
         if (losses.shape[-1] if isinstance(losses, Tensor) else len(losses)) == 0:
             raise InputError("Balancer: there are no tasks; pass one loss per task, as a mapping or a tensor [K]")
+        values, here = self._in_order(losses)
+        if present is None:
+            return values, here
+        given = check_present(present, len(self.names))
+        if one_for_each("present", given.shape[:-1], values.shape[:-1]) != values.shape[:-1]:
+            raise InputError(f"Balancer: present has shape {list(given.shape)}, and the losses have {list(values.shape)}")
+        return values, given if here is None else here & given
+
+    def _in_order(self, losses: Losses) -> tuple[Tensor, Tensor | None]:
+        """The losses, and which of them are given; ``None`` where all are."""
         if isinstance(losses, Tensor):
             self.names = self.names or tuple(str(k) for k in range(losses.shape[-1]))
             if losses.shape[-1] != len(self.names):
                 raise InputError(f"Balancer: found {losses.shape[-1]} losses, expected {len(self.names)} as in the first step")
-            return losses, None if present is None else check_present(present, len(self.names))
+            return losses, None
         self.names = self.names or tuple(losses)
         strange = [name for name in losses if name not in self.names]
         if strange:
@@ -59,14 +70,12 @@ class TaskOrder:
             raise InputError(
                 f"Balancer: losses have shapes {shapes}, expected one number for each task: take the mean over examples"
             )
-        if present is not None:
-            check_present(present, len(self.names))
         if len(losses) == len(self.names):
-            return torch.stack([losses[name] for name in self.names], dim=-1), present
+            return torch.stack([losses[name] for name in self.names], dim=-1), None
         absent = torch.ones_like(next(iter(losses.values())).detach())
         values = torch.stack([losses.get(name, absent) for name in self.names], dim=-1)
         here = torch.tensor([name in losses for name in self.names], device=values.device).expand(values.shape)
-        return values, here if present is None else here & present
+        return values, here
 
     def name_in(self, error: MooMtlError) -> None:
         """Call tasks by name in an error from a rule, which knows them by number alone."""
@@ -85,7 +94,7 @@ class TaskOrder:
             if strange:
                 raise InputError(f"Balancer: counts holds unknown task {strange[0]!r}; expected {', '.join(self.names)}")
             counts = torch.tensor([counts.get(name, 0) for name in self.names])
-        given = torch.as_tensor(1.0 if counts is None else counts, dtype=torch.float64)
+        given = numbers("Balancer: counts", 1.0 if counts is None else counts)
         if given.device.type == "cpu" and bool((given < 0).any()):
             raise InputError(f"Balancer: counts must not be negative, found {given.tolist()}")
         given = given.to(values.device).expand(values.shape)
