@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+import warnings
+from typing import Annotated, Any
 
 import typer
 
@@ -63,6 +64,7 @@ def options(
 
 def main() -> None:
     """Run the command; an error of the package, or of a user's own code, is one sentence on standard error and exit code 2."""
+    before, warnings.showwarning = warnings.showwarning, _Notes()
     try:
         if launch.launched() and sys.argv[1:2] != ["run"]:
             raise InputError("torchrun starts several processes, and only `run` shares its work; start this one alone")
@@ -75,6 +77,20 @@ def main() -> None:
             raise
         print(f"moo-mtl: {sentence(error)}", file=sys.stderr)
         sys.exit(2)
+    finally:
+        warnings.showwarning = before
+
+
+class _Notes:
+    """Warnings as a command shows them: the sentence without the line of code, and once, however many runs give it."""
+
+    def __init__(self) -> None:
+        self._shown: set[str] = set()
+
+    def __call__(self, message: Warning | str, *where: Any, **more: Any) -> None:
+        if str(message) not in self._shown:
+            self._shown.add(str(message))
+            print(f"moo-mtl: note: {message}", file=sys.stderr)
 
 
 app.command("list")(list_)

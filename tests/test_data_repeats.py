@@ -1,11 +1,13 @@
 """Examples of validation and test that training has too: counted for every data set, warned of in the user's own."""
 
+import sys
+
 import pytest
 import torch
 from typer.testing import CliRunner
 
 from moo_mtl import data
-from moo_mtl.cli import app
+from moo_mtl.cli import app, main
 from moo_mtl.data import Dataset, Examples, Graphs, Target, repeats
 
 
@@ -54,11 +56,32 @@ def test_graphs_are_not_compared():
 def test_a_table_whose_rows_repeat_is_warned_of(tmp_path):
     table = tmp_path / "table.csv"
     table.write_text("x,y,label\n" + "".join(f"{k % 10},{k % 5},{k % 2}\n" for k in range(200)))
-    with pytest.warns(UserWarning, match="table: 20 of 20 validation examples and 40 of 40 test examples have the very inputs"):
+    with pytest.warns(
+        UserWarning, match="table: 20 of 20 validation examples and 40 of 40 test examples have exactly the inputs"
+    ):
         data.get("csv", path=str(table), targets=["label"])
     with pytest.warns(UserWarning, match="table: 20 of 20"):
         shown = CliRunner().invoke(app, ["data", "show", "csv", "--set", f"path='{table}'", "--set", "targets=['label']"])
     assert "40 (100.0%)" in shown.output
+
+
+@pytest.mark.filterwarnings("always")
+def test_a_command_says_it_once_and_without_the_line_of_code(tmp_path, monkeypatch, capfd):
+    (tmp_path / "table.csv").write_text("x,y,label\n" + "".join(f"{k % 10},{k % 5},{k % 2}\n" for k in range(200)))
+    (tmp_path / "twice.toml").write_text(
+        'kind = "train"\ndata = { name = "csv", path = "table.csv", targets = ["label"] }\nmodel = "mlp"\n'
+        'rule = "equal"\nseed = [0, 1]\nlr = 0.01\nbatch_size = 32\nepochs = 1\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["moo-mtl", "run", "twice.toml"])
+    threads = torch.get_num_threads()
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    torch.set_num_threads(threads)
+    assert stopped.value.code == 0
+    told = [line for line in capfd.readouterr().err.splitlines() if "exactly the inputs" in line]
+    assert len(told) == 1
+    assert told[0].startswith("moo-mtl: note: table: 20 of 20 validation examples")
 
 
 def own():
@@ -66,5 +89,7 @@ def own():
 
 
 def test_a_function_of_the_users_own_is_warned_of():
-    with pytest.warns(UserWarning, match="mine: 1 of 1 validation examples have the very inputs of a training example; unless"):
+    with pytest.warns(
+        UserWarning, match="mine: 1 of 1 validation examples have exactly the inputs of a training example; unless"
+    ):
         data.get("tests.test_data_repeats:own")

@@ -30,7 +30,7 @@ def warn_of_repeats(dataset: Dataset) -> None:
     found = [f"{n} of {len(dataset.splits[part])} {part} examples" for part, n in repeats(dataset).items() if n]
     if found:
         warnings.warn(
-            f"{dataset.name}: {' and '.join(found)} have the very inputs of a training example; unless the data repeat "
+            f"{dataset.name}: {' and '.join(found)} have exactly the inputs of a training example; unless the data repeat "
             f"themselves by nature, leave these out, or keep what belongs together in one part",
             stacklevel=3,
         )
