@@ -51,8 +51,8 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> InputError:
     near = [spelt[match] for match in get_close_matches(str(name).lower().replace("_", "-"), spelt, n=1)]
     if near and len(names) > _A_SCREEN:
         return InputError(f"unknown {kind} {name!r}; did you mean {near[0]!r}?")
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return InputError(f"unknown {kind} {name!r}; {hint}Known: {', '.join(names)}")
+    hint = f"did you mean {near[0]!r}? Known" if near else "known"
+    return InputError(f"unknown {kind} {name!r}; {hint}: {', '.join(names)}")
 
 
 _A_SCREEN = 30  # names that are still listed beside the nearest one

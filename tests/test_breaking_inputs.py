@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from moo_mtl import Balancer, certify, fronts, problems, rules, solvers, trace
+from moo_mtl import Balancer, Task, Trainer, certify, fronts, problems, rules, solvers, trace
 from moo_mtl.certificate import estimate
+from moo_mtl.data import Examples
 from moo_mtl.errors import InputError, RunError
+from moo_mtl.models import MultiHead
 from moo_mtl.plotting.values import array
 from moo_mtl.statistics import compare, gather
 
@@ -154,7 +156,7 @@ def test_constraints_that_are_none(found):
 
 
 def test_names_that_are_no_names():
-    with pytest.raises(InputError, match="unknown scale 3; Known: "):
+    with pytest.raises(InputError, match="unknown scale 3; known: "):
         solvers.aligned(gramians(3, ()), scale=3)
 
 
@@ -303,3 +305,61 @@ def test_no_runs_have_no_comparison(tmp_path):
         gather(str(tmp_path))
     with pytest.raises(InputError, match="there are no runs"):
         compare([])
+
+
+INPUTS = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
+TARGETS = {"size": INPUTS[:, 0], "sign": (INPUTS[:, 1] > 0).float()}
+TASKS = (Task("size", "squared-error"), Task("sign", "binary-cross-entropy"))
+
+
+def fitted(*, model=None, tasks=TASKS, train=None, **settings):
+    net = MultiHead(torch.nn.Linear(3, 4), {"size": torch.nn.Linear(4, 1), "sign": torch.nn.Linear(4, 1)})
+    trainer = Trainer(net if model is None else model, tasks, rules.get("mgda"), **{"epochs": 1, "lr": 0.1} | settings)
+    return trainer.fit(Examples(INPUTS, TARGETS) if train is None else train)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"model": "lenet"}, "model is a str, expected a torch.nn.Module"),
+        ({"tasks": ["size", "sign"]}, r"tasks holds 'size', expected Task\(name, loss\)"),
+        ({"epochs": "3"}, "epochs must be a whole number, found '3'"),
+        ({"epochs": 1.5}, "epochs must be a whole number, found 1.5"),
+        ({"batch_size": "8"}, "batch_size must be a whole number"),
+        ({"seed": "a"}, "seed must be a whole number"),
+        ({"lr": "0.1"}, "lr must be positive, found '0.1'"),
+        ({"clip": "1"}, "clip must be positive"),
+        ({"until": [1.0]}, "until must be positive"),
+        ({"optimizer": torch.optim.Adam([torch.nn.Parameter(torch.ones(1))])}, "optimizer is an Adam that has its parameters"),
+        ({"scheduler": "cosine"}, "scheduler is 'cosine', expected a function of the optimiser"),
+        ({"preference": "ab"}, "preference: found a str, expected numbers"),
+        ({"device": "gpu"}, "device 'gpu' cannot be used here"),
+        ({"dtype": "float32"}, "dtype is 'float32', expected one of floating-point numbers"),
+        ({"dtype": torch.int32}, "dtype is torch.int32"),
+        ({"train": 3}, "the data are a int, expected Examples or a loader"),
+        ({"train": []}, "the data are empty"),
+        ({"train": Examples(INPUTS, TARGETS | {"size": INPUTS[:5, 0]})}, "task 'size' has 5 targets, and there are 20 inputs"),
+        ({"train": Examples(INPUTS, TARGETS | {"size": INPUTS[:, :1]})}, r"shape \[20, 1\], .* drop their last dimension"),
+        ({"train": Examples(INPUTS, TARGETS | {"sign": INPUTS})}, r"shape \[20, 3\], .* output \[20\]; give targets of that"),
+    ],
+)
+def test_a_trainer_refuses_what_it_cannot_use(wrong, sentence):
+    with pytest.raises(InputError, match=sentence):
+        fitted(**wrong)
+
+
+def test_numbers_of_numpy_and_a_single_task_are_taken():
+    history = fitted(tasks=TASKS[0], epochs=np.int64(2), batch_size=np.int64(8), lr=np.float32(0.1))
+    assert history.losses.shape[0] == 2
+
+
+def test_tasks_and_compositions_that_are_none():
+    with pytest.raises(InputError, match="loss is the class MSELoss, expected an instance"):
+        Task("size", torch.nn.MSELoss)
+    with pytest.raises(InputError, match="metrics is 'mae', expected a list of them"):
+        Task("size", "squared-error", "mae")
+    with pytest.raises(InputError, match="a network needs at least one head"):
+        MultiHead(torch.nn.Linear(3, 4), [torch.nn.Linear(4, 1)])
+    no_solver = rules.compose(rules.losses.log())
+    with pytest.raises(InputError, match="slot log gave no weights"):
+        trace(problems.get("two-task-toy", scale=0.1), no_solver, points(3, 2), steps=1, lr=0.1)

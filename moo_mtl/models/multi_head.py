@@ -23,7 +23,7 @@ class MultiHead(nn.Module):
 
     def __init__(self, trunk: nn.Module, heads: Mapping[str, nn.Module]) -> None:
         super().__init__()
-        if not heads:
+        if not heads or not isinstance(heads, Mapping):
             raise InputError("a network needs at least one head; give a mapping from each task's name to a module")
         self.trunk = trunk
         self.tasks = tuple(heads)

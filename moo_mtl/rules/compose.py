@@ -147,6 +147,10 @@ class Composition(Rule[Slots]):
                 seen = replace(seen, rows=None)  # nobody looks at them any more, and scaling them costs as much as finding them
             seen = _without_unscaled(congruent(seen, own), own)
         solved, solve_state = self.solve.act(seen, state.solve)
+        if not isinstance(solved, Weighing):
+            raise InputError(
+                f"{self.name}: the slot {self.solve.name} gave no weights; solve takes one of moo_mtl.rules.weights"
+            )
 
         on_filtered = _of_present(_product(own, solved.weights), obs.present)
         weights, direction = _product(slope, on_filtered), solved.direction

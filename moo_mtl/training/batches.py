@@ -94,13 +94,15 @@ def skip(iterator: Iterator[Batch], count: int) -> None:
 
 def _pass(source: Source, batch_size: int | None, seed: int, epoch: int, stream: int) -> Iterator[Examples]:
     if not isinstance(source, Examples):
+        if not isinstance(source, Iterable):
+            raise InputError(f"the data are a {type(source).__name__}, expected Examples or a loader of batches")
         for batch in source:
             yield _examples(batch)
     elif batch_size is None:
         yield source
     else:
         order = visiting_order(len(source), seed, epoch, source.inputs.device, stream)
-        for index in torch.split(order, batch_size):
+        for index in torch.split(order, int(batch_size)):
             yield source[index]
 
 

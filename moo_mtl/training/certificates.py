@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from moo_mtl.certificate import Certificate, certify, estimate
 from moo_mtl.engines import looped
+from moo_mtl.errors import InputError
 from moo_mtl.gramian import cross_gramian, gramian
 from moo_mtl.training.batches import Batch, Data, in_order, split
 from moo_mtl.training.scoring import BATCH, evaluating, labels_in, losses_of
@@ -47,8 +48,8 @@ def certificate(
             n = torch.full((len(tasks),), len(batch), device=device) if labels is None else labels.to(device)
             weighted = n[:, None].double() * _rows(losses_of(network, tasks, batch), shared).double()
             total, count = (weighted, n) if total is None or count is None else (total + weighted, count + n)
-    assert total is not None
-    assert count is not None
+    if total is None or count is None:
+        raise InputError("the data are empty: a loader gave no batch; one that is gone through again must begin anew")
     return certify(gramian(total / count.clamp(min=1)[:, None]), present=count > 0)
 
 

@@ -95,8 +95,12 @@ def require_targets(batch: Examples, tasks: Sequence[Task], all_of_them: bool = 
     """Refuse targets that are not called as the tasks are. A loader's batch may leave a task out, which is then absent.
 
     Raises:
-        InputError: a task has no target, and there are targets of no task, or tasks must not be left out.
+        InputError: a task has no target, and there are targets of no task, or tasks must not be left out; or the number of
+            targets is not that of the inputs.
     """
+    for name, target in batch.targets.items():
+        if len(target) != len(batch):
+            raise InputError(f"task {name!r} has {len(target)} targets, and there are {len(batch)} inputs")
     known = {task.name for task in tasks}
     missing = [task.name for task in tasks if task.name not in batch.targets]
     if missing and (all_of_them or not known & batch.targets.keys() or batch.targets.keys() - known):

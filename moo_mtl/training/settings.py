@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any, Literal
 
 import torch
@@ -15,6 +16,7 @@ from moo_mtl.models.synchronised import synchronised
 from moo_mtl.observation import Needs
 from moo_mtl.rules.rule import Rule, require_rule
 from moo_mtl.rules.slot import Schedule
+from moo_mtl.tensors import numbers, require_device
 from moo_mtl.training.balancer import Balancer
 from moo_mtl.training.precision import PRECISIONS, Name
 from moo_mtl.training.schedules import Scheduler
@@ -71,19 +73,24 @@ class Settings:
         dtype: torch.dtype | None = None,
     ) -> None:
         require_rule(rule, "Trainer")
-        self.model = model.to(device=device, dtype=dtype)
+        if not isinstance(model, nn.Module):
+            raise InputError(f"Trainer: model is a {type(model).__name__}, expected a torch.nn.Module")
+        if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+            raise InputError(f"Trainer: dtype is {dtype!r}, expected one of floating-point numbers, such as torch.float32")
+        self.model = model.to(device=require_device(device), dtype=dtype)
         self.across: Processes | None = None
         if distributed:
             self.model = synchronised(self.model)
             self.across = Processes(self.model)
-        self.tasks, self.names = tuple(tasks), tuple(task.name for task in tasks)
+        self.tasks = _tasks(tasks)
+        self.names = tuple(task.name for task in self.tasks)
         self.rule, self.epochs, self.batch_size = rule, epochs, batch_size
         self.optimizer, self.lr, self.momentum, self.weight_decay = optimizer, lr, momentum, weight_decay
         self.seed, self.clip, self.certify_every, self.until = seed, clip, certify_every, until
         self.accumulate, self.precision, self.scheduler, self.average = accumulate, precision, scheduler, average
         self.patience, self.log_every, self.tensorboard = patience, log_every, tensorboard
         self.select = selection(select)
-        self.preference = None if preference is None else torch.tensor(preference, dtype=torch.float64)
+        self.preference = None if preference is None else numbers("preference", preference)
         self.shared = _parameters(self.model if shared is None else shared)
         self._require(engine)
         self.device, self.dtype = self.shared[0].device, self.shared[0].dtype
@@ -146,6 +153,7 @@ class Settings:
             "accumulate": self.accumulate,
             "patience": self.patience,
         }
+        _require_whole(least_one | {"certify_every": self.certify_every, "log_every": self.log_every, "seed": self.seed})
         _refuse(least_one, lambda value: value < 1, "at least 1")
         _refuse({"lr": self.lr, "clip": self.clip, "until": self.until}, lambda value: value <= 0, "positive")
         not_negative = {
@@ -177,6 +185,14 @@ class Settings:
     def _require_optimizer(self) -> None:
         if self.scheduler is not None and callable(self.lr):
             raise InputError("scheduler= and a function for lr= would both set the learning rate; give one of them")
+        if self.scheduler is not None and not callable(self.scheduler):
+            raise InputError(f"scheduler is {self.scheduler!r}, expected a function of the optimiser, as schedules.get gives")
+        if isinstance(self.optimizer, torch.optim.Optimizer):
+            kind = type(self.optimizer).__name__
+            raise InputError(
+                f"optimizer is an {kind} that has its parameters, expected a name, or a function that makes one of them: "
+                f"lambda parameters: torch.optim.{kind}(parameters, lr=...)"
+            )
         if callable(self.optimizer):
             return
         if self.optimizer not in OPTIMIZERS:
@@ -191,7 +207,23 @@ def _parameters(shared: nn.Module | Iterable[nn.Parameter]) -> list[nn.Parameter
     return shared_parameters(shared) if isinstance(shared, nn.Module) else list(shared)
 
 
-def _refuse(numbers: Mapping[str, Any], wrong: Callable[[float], bool], expected: str) -> None:
-    for name, value in numbers.items():
-        if isinstance(value, (int, float)) and wrong(value):
-            raise InputError(f"{name} must be {expected}, found {value}")
+def _tasks(given: Sequence[Task]) -> tuple[Task, ...]:
+    tasks = (given,) if isinstance(given, Task) else tuple(given) if isinstance(given, Iterable) else (given,)
+    strange = [task for task in tasks if not isinstance(task, Task)]
+    if strange:
+        raise InputError(f"Trainer: tasks holds {strange[0]!r}, expected Task(name, loss) for each")
+    return tasks
+
+
+def _refuse(settings: Mapping[str, Any], wrong: Callable[[Any], bool], expected: str) -> None:
+    for name, value in settings.items():
+        if value is None or callable(value):
+            continue
+        if not isinstance(value, Real) or wrong(value):
+            raise InputError(f"{name} must be {expected}, found {value!r}")
+
+
+def _require_whole(settings: Mapping[str, Any]) -> None:
+    for name, value in settings.items():
+        if value is not None and not isinstance(value, Integral):
+            raise InputError(f"{name} must be a whole number, found {value!r}")

@@ -55,6 +55,8 @@ class Task:
     @cached_property
     def criterion(self) -> Loss:
         """The loss as a function."""
+        if isinstance(self.loss, type):
+            raise InputError(f"task {self.name!r}: loss is the class {self.loss.__name__}, expected an instance or a function")
         if callable(self.loss):
             return self.loss
         if self.loss not in LOSSES:
@@ -64,6 +66,8 @@ class Task:
     @cached_property
     def measures(self) -> tuple[Metric, ...]:
         """The metrics, each with its direction."""
+        if isinstance(self.metrics, str):
+            raise InputError(f"task {self.name!r}: metrics is {self.metrics!r}, expected a list of them: [{self.metrics!r}]")
         return tuple(self._measure(metric) for metric in self.metrics)
 
     def _measure(self, metric: Metric | str | Callable[[Tensor, Tensor], Tensor]) -> Metric:
@@ -90,14 +94,22 @@ class Task:
             present: ``[B]`` bool; ``None`` means all.
 
         Raises:
-            InputError: labels are missing and the loss gives a mean instead of each example's loss.
+            InputError: the target's shape is not that of the output, and the loss asks for that; or labels are missing and the
+                loss gives a mean instead of each example's loss.
         """
+        self._require_shape(output, target)
         loss = self.criterion(output, target)
         if present is None:
             return loss.mean()
         if loss.dim() == 0:
             raise InputError(f"task {self.name!r} has missing labels: its loss must be given per example, reduction='none'")
         return torch.where(present, loss, 0.0).sum() / present.sum().clamp(min=1)
+
+    def _require_shape(self, output: Tensor, target: Tensor) -> None:
+        if self.loss in _OF_ONE_SHAPE and output.shape != target.shape:
+            found, expected = list(target.shape), list(output.shape)
+            way_out = "drop their last dimension: targets[..., 0]" if found == [*expected, 1] else "give targets of that shape"
+            raise InputError(f"task {self.name!r}: targets have shape {found}, and the network's output {expected}; {way_out}")
 
 
 def tasks_of(dataset: Dataset, names: Sequence[str] | None = None) -> tuple[Task, ...]:
@@ -162,6 +174,8 @@ def _absolute_error(output: Tensor, target: Tensor) -> Tensor:
 def _huber(output: Tensor, target: Tensor) -> Tensor:
     return _per_example(functional.huber_loss(output, target, reduction="none"))
 
+
+_OF_ONE_SHAPE = ("binary-cross-entropy", "squared-error", "absolute-error", "huber")
 
 # Each gives the loss of every example, [B]; but for equal opportunity, which is between examples.
 LOSSES: dict[str, Loss] = {
