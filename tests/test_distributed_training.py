@@ -189,7 +189,7 @@ def test_torchrun(tmp_path):
 
     once, twice = run([sys.executable, "-m", "moo_mtl"], "one"), run(torchrun, "two")
     assert (once.returncode, twice.returncode) == (0, 0), twice.stderr
-    assert twice.stdout == once.stdout
+    assert twice.stdout.replace("/two/", "/one/") == once.stdout
     for result in sorted((tmp_path / "one").rglob("result.npz")):
         other = History.load(tmp_path / "two" / result.relative_to(tmp_path / "one"))
         expected = History.load(result)

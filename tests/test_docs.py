@@ -100,7 +100,7 @@ def _run(words, monkeypatch, capfd):
 
 
 def _program(text, namespace, page):
-    foreign = [module for module in FOREIGN if f"import {module}" in text]
+    foreign = [module for module in FOREIGN if f"import {module}" in text or f"from {module} import" in text]
     if all(find_spec(module) for module in foreign):
         with warnings.catch_warnings():
             if foreign:
