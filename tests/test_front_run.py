@@ -35,7 +35,7 @@ def experiment(tmp_path):
         writer = csv.writer(file)
         writer.writerow(["age", "town", "sex", "hired"])
         for _ in range(80):
-            age = draw.randint(18, 60)
+            age = draw.uniform(18, 60)
             writer.writerow([age, draw.choice("abc"), draw.choice("fm"), int(age + draw.gauss(0, 10) > 40)])
     (tmp_path / "own.toml").write_text(FILE.format(path=tmp_path / "people.csv"))
     return tmp_path / "own.toml"
