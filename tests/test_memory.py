@@ -78,16 +78,20 @@ def test_a_kept_report_holds_its_numbers_alone(name):
 
 @pytest.mark.parametrize("name", ["mgda, losses refused", "db-mtl", "famo, Trainer", "mgda, trace"])
 def test_memory_is_flat_over_many_steps(name):
-    assert_flat(grown(LOOPS[name], 1_000))
+    assert_flat(LOOPS[name], 1_000)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LOOPS)
 def test_memory_is_flat_over_more_steps_of_every_loop(name):
-    assert_flat(grown(LOOPS[name], 10_000))
+    assert_flat(LOOPS[name], 10_000)
 
 
-def assert_flat(more):
-    """A tensor kept at each step would be a thousand more, a graph of these networks at least 8 MiB."""
+def assert_flat(loop, steps):
+    """A tensor kept at each step would be as many more as there are steps; a graph of these networks takes 18 KiB.
+
+    What else a test process holds moves by some MiB, so memory is held to a quarter of the graphs.
+    """
+    more = grown(loop, steps)
     assert more.tensors == 0
-    assert more.private < 6
+    assert more.private < 2 + 4.5 * steps / 1024
