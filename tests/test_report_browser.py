@@ -41,7 +41,7 @@ def sweep(folder, *, problem, tasks, seeds, records, starts):
             run = runs.locate(folder, "sweep", TraceRun.model_validate(keys).resolved())
             steps, upper = torch.arange(records), walk(records, starts).exp()
             converged = torch.ones(records, starts, dtype=torch.bool)
-            losses, weights, x = walk(records, starts, tasks), walk(records, starts, tasks), walk(records, starts, 2)
+            losses, weights, x = (walk(records, starts, tasks) for _ in range(3))  # as many variables as losses
             status = torch.zeros(starts, dtype=torch.int64)
             trace = Trace(x, losses, weights, upper / 2, upper, steps, steps, converged, status)
             with run.writing():
