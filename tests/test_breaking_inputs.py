@@ -349,7 +349,7 @@ def test_a_trainer_refuses_what_it_cannot_use(wrong, sentence):
 
 
 def test_numbers_of_numpy_and_a_single_task_are_taken():
-    history = fitted(tasks=TASKS[0], epochs=np.int64(2), batch_size=np.int64(8), lr=np.float32(0.1))
+    history = fitted(tasks=TASKS[0], epochs=np.int64(2), batch_size=np.int64(8), every=np.int64(1), lr=np.float32(0.1))
     assert history.losses.shape[0] == 2
 
 

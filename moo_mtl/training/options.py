@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 from moo_mtl.engines import ENGINES
@@ -47,7 +48,7 @@ def require_options(
         if value not in known:
             raise InputError(f"Balancer: {name} {value!r} is unknown; expected one of {', '.join(known)}")
     for name, count, least in (("every", every, 1), ("certify_every", certify_every, 0)):
-        if not isinstance(count, int) or count < least:
+        if not isinstance(count, Integral) or count < least:
             raise InputError(f"Balancer: {name} must be a whole number of at least {least}, found {count!r}")
     if in_part and (in_groups or Needs.ROWS in rule.needs):
         raise InputError("Balancer: gramian_of does not go with groups=, nor with a rule that looks at rows; leave it out")
