@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from moo_mtl import plotting, problems
 from moo_mtl.experiment import Record
 from moo_mtl.plotting import style
+from moo_mtl.plotting.panels import label_outer
 from moo_mtl.results.export import escaped
 
 VENUE = "icml"
@@ -27,12 +28,12 @@ def draw(records: Sequence[Record]) -> Figure:
     )
     for panel in panels.flat[len(records) :]:
         panel.set_visible(False)
-    for record, panel in zip(records, panels.flat, strict=False):
+    for place, (record, panel) in enumerate(zip(records, panels.flat, strict=False)):
         ends = record.load().losses[-1].reshape(-1, problem.n_tasks)
         plotting.front(problem.front(300), panel)
         plotting.front(ends, panel, name=record.config.rule.name)
         panel.set_title(f"{record.config.rule.name}: {record.metrics['hypervolume']:.3f}")
-        panel.label_outer()
+        label_outer(panel, lowest=place + COLUMNS >= len(records))
     return figure
 
 

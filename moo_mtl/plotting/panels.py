@@ -10,6 +10,7 @@ from moo_mtl.plotting.style import rc, size
 from moo_mtl.plotting.values import Values, array
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLUMNS = 3
@@ -47,13 +48,18 @@ def front_panels(found: Mapping[str, Values], *, known: Values | None = None, ve
                 front(points, panel, name=name)
             panel.set_title(name)
             if flat:
-                across = panel.get_xlabel()
-                panel.label_outer()
-                if place + columns >= len(found):  # nothing stands below it, if the last line is not full
-                    panel.tick_params(labelbottom=True)
-                    panel.set_xlabel(across)
+                label_outer(panel, lowest=place + columns >= len(found))
         for panel in list(figure.axes)[len(found) :]:
             panel.set_visible(False)
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # laid out once; each format would do it again
         return figure
+
+
+def label_outer(panel: Axes, *, lowest: bool) -> None:
+    """Name the axes at the edge of a grid alone; ``lowest``: nothing stands below, also where the last line is not full."""
+    across = panel.get_xlabel()
+    panel.label_outer()
+    if lowest:
+        panel.tick_params(labelbottom=True)
+        panel.set_xlabel(across)
